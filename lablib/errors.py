@@ -10,7 +10,8 @@
     │   ├── Conflict          409: somebody else was first
     │   ├── Gone              410: too old a version; list again
     │   ├── TooManyRequests   429: a disruption budget says not now
-    │   └── Unreachable       nobody answers
+    │   ├── Unreachable       nobody answers
+    │   └── TimedOut          what was waited for did not happen
     ├── GpuError              NVML or the driver refused
     ├── TraceError            a damaged trace: file, row, column, value, what was expected
     └── GradingError          a lab or a submission can't be read
@@ -96,6 +97,10 @@ class TooManyRequests(ClusterError):
 
 class Unreachable(ClusterError):
     """Nobody answers at the address."""
+
+
+class TimedOut(ClusterError):
+    """What was waited for did not happen in time."""
 
 
 class GpuError(LabError):

@@ -32,6 +32,8 @@ class Pod:
     resources: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """Extended resources asked for, summed over containers: {"nvidia.com/gpu": 2}."""
     node_selector: Mapping[str, str] = field(default_factory=lambda: NO_LABELS)
+    gpu_models: frozenset[str] = frozenset()
+    """GPU models that its node selector or required node affinity allows; empty means any."""
     scheduler_name: str = "default-scheduler"
     priority: int = 0
     node: str | None = None
