@@ -44,9 +44,8 @@ CLIENTS: Final = (
     Identity("kube-controller-manager", "system:kube-controller-manager"),
     Identity("kwok", "lab:kwok"),
     Identity("kubelet", "lab:kubelet"),
-    Identity("etcd-client", "kube-apiserver"),
 )
-"""Kubernetes binds roles to the system: users by itself; clusters/embedded/rbac.yaml has those of lab: users."""
+"""Kubernetes itself binds roles to system: users; clusters/embedded/rbac.yaml binds those of lab: users."""
 
 
 class Authority:
@@ -117,17 +116,23 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def write(folder: Path) -> None:
-    """Make a new authority and every certificate and key of a cluster.
+    """Make new authorities and every certificate and key of a cluster.
 
-    Files: ca.crt; NAME.crt and NAME.key for apiserver, etcd and each of CLIENTS; service-account.key and .pub.
-    The authority's own key is not kept: nobody can issue more.
+    Files: ca.crt and etcd-ca.crt; NAME.crt and NAME.key for apiserver, etcd, etcd-client and each of CLIENTS;
+    service-account.key and .pub. The authorities' own keys are not kept: nobody can issue more. etcd has an
+    authority of its own, so that it listens to the API server and to nobody else.
     """
     folder.mkdir(mode=0o700, exist_ok=True)
-    authority = Authority("lab")
-    write_private(folder / "ca.crt", pem(authority.certificate))
-    servers = (Identity("apiserver", "kube-apiserver"), Identity("etcd", "etcd"))
-    for identity in (*servers, *CLIENTS):
-        certificate, key = authority.issue(identity, server=identity in servers)
+    api, etcd = Authority("lab"), Authority("lab-etcd")
+    write_private(folder / "ca.crt", pem(api.certificate))
+    write_private(folder / "etcd-ca.crt", pem(etcd.certificate))
+    for authority, identity, server in (
+        (api, Identity("apiserver", "kube-apiserver"), True),
+        (etcd, Identity("etcd", "etcd"), True),
+        (etcd, Identity("etcd-client", "kube-apiserver"), False),
+        *((api, client, False) for client in CLIENTS),
+    ):
+        certificate, key = authority.issue(identity, server=server)
         write_private(folder / f"{identity.file}.crt", certificate)
         write_private(folder / f"{identity.file}.key", key)
     accounts = ec.generate_private_key(ec.SECP256R1())

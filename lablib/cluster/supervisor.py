@@ -106,7 +106,7 @@ class Supervisor:
         self._record()
 
     def _start(self, component: Component) -> None:
-        with open(component.log, "ab") as log:
+        with Path(component.log).open("ab") as log:
             try:
                 child = subprocess.Popen(
                     component.argv,
