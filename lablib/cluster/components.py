@@ -31,7 +31,7 @@ HEALTH: Final = {
 }
 """Where each component says that it is well."""
 MARK: Final = "LAB_CLUSTER"
-"""Environment variable that every process of a cluster carries; its value is the cluster's identity."""
+"""Environment variable that every process of a cluster carries; its value is the cluster's state folder."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,6 @@ class Plan:
 
     folder: Path
     """The cluster's state folder."""
-    identity: str
-    """Of this cluster, unlike any other's: NAME:RANDOM."""
     ports: Mapping[str, int]
     binaries: Path
     stages: Path
@@ -78,7 +76,7 @@ def components(plan: Plan) -> tuple[Component, ...]:
 def component(plan: Plan, name: str, argv: list[str]) -> Component:
     """One component, with a small environment of its own."""
     env = {
-        MARK: plan.identity,
+        MARK: str(plan.folder),
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "HOME": str(plan.folder),
     }
