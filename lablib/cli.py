@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import sys
 
 import typer
 from rich.console import Console
 
+from lablib import commands
 from lablib.errors import LabError
 
 GROUPS = ("cluster", "lab", "grading", "bench")
@@ -24,9 +26,10 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Build and measure an AI platform. Start with `lablib doctor`, then `lablib lab open 00`.",
     )
-    for name in COMMANDS:
+    there = {module.name for module in pkgutil.iter_modules(commands.__path__)}
+    for name in sorted(there & set(COMMANDS)):
         app.command(name)(getattr(importlib.import_module(f"lablib.commands.{name}"), name))
-    for name in GROUPS:
+    for name in sorted(there & set(GROUPS)):
         app.add_typer(importlib.import_module(f"lablib.commands.{name}").app, name=name)
     return app
 

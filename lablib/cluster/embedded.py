@@ -254,6 +254,7 @@ class EmbeddedCluster:
 
     def _start_once(self, record: Record | None, report: Report) -> None:
         threading.Thread(target=import_module, args=("lablib.cluster.kubernetes",), daemon=True).start()
+        _let_go(self.folder)
         sweep(self.folder)
         plan = self._plan(free_ports(record.ports if record else {}), record)
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -291,7 +292,7 @@ class EmbeddedCluster:
 
     def _remove(self, record: Record | None, *, data: bool = True) -> None:
         """Stop everything, gently where there is a supervisor, and remove the folder."""
-        lifeline = _lifelines.pop(self.folder, None)
+        lifeline = _lifelines.get(self.folder)
         process = Process.of(lifeline.pid) if lifeline and lifeline.poll() is None else None
         process = process or (record.supervisor if record else None)
         if process and process.alive():
@@ -299,14 +300,21 @@ class EmbeddedCluster:
                 handle = psutil.Process(process.pid)
                 handle.send_signal(signal.SIGTERM)
                 psutil.wait_procs([handle], timeout=STOP_SECONDS)
-        if lifeline:
-            with suppress(subprocess.TimeoutExpired):
-                lifeline.wait(1)
-            if lifeline.stdin:
-                lifeline.stdin.close()
+        _let_go(self.folder)
         sweep(self.folder)
         if data:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _let_go(folder: Path) -> None:
+    """Close the pipe to a supervisor of ours that has ended, or is to end now."""
+    lifeline = _lifelines.pop(folder, None)
+    if lifeline is None:
+        return
+    if lifeline.stdin:
+        lifeline.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        lifeline.wait(1)
 
 
 def _owned(record: Record) -> bool:

@@ -18,6 +18,8 @@ from lablib.units import MIB
 
 LOG_LINES: Final = 12
 ANSWER_SECONDS: Final = 2.0
+SAME_SECONDS: Final = 5.0
+"""A process whose start differs more than this from what was recorded is another one."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +77,10 @@ def examine(plan: Plan, name: str, running: Running | None) -> Health:
     log = log_end(plan, name)
     if running is None:
         return Health(name, "ended", detail="it was never started")
-    if running.exit_code is not None or not psutil.pid_exists(running.pid):
+    memory_mib = resident_mib(running)
+    if memory_mib is None:
         return Health(name, "ended", detail=how_it_ended(running), log=log)
     problem = answers(plan, name)
-    try:
-        memory_mib = psutil.Process(running.pid).memory_info().rss / MIB
-    except psutil.NoSuchProcess:
-        return Health(name, "ended", detail="it ended just now", log=log)
     return Health(
         name,
         "unhealthy" if problem else "running",
@@ -93,10 +92,23 @@ def examine(plan: Plan, name: str, running: Running | None) -> Health:
     )
 
 
+def resident_mib(running: Running) -> float | None:
+    """Memory of a component's process; None when it has ended, or another process has its number."""
+    try:
+        process = psutil.Process(running.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if abs(process.create_time() - running.started) > SAME_SECONDS:
+            return None
+        return float(process.memory_info().rss / MIB)
+    except psutil.NoSuchProcess:
+        return None
+
+
 def how_it_ended(running: Running) -> str:
     """In words."""
     if running.exit_code is None:
-        return "it ended with its supervisor"
+        return "it has gone, and its supervisor has not said how"
     if running.exit_code < 0:
         return f"killed by signal {-running.exit_code}"
     return f"ended with status {running.exit_code}"

@@ -1,6 +1,6 @@
 """Every promise of client.py, kept by the cluster in memory and by real API servers alike.
 
-`embedded_cluster` is the session's own control plane; LAB_KUBECONFIG names any other, whose pods something
+`embedded` is the session's own control plane; LAB_KUBECONFIG names any other, whose pods something
 must play the kubelet for (KWOK does). Each test works in a namespace of its own and removes it.
 """
 
@@ -85,7 +85,10 @@ def eventually(question, *, despite: type[Exception]):
     return retrying(question)
 
 
-@pytest.fixture(params=["memory", "embedded", "existing"])
+EXISTING = ["existing"] if "LAB_KUBECONFIG" in os.environ else []
+
+
+@pytest.fixture(params=["memory", "embedded", *EXISTING])
 def cluster(request):
     if request.param == "memory":
         memory = MemoryCluster()
@@ -98,12 +101,7 @@ def cluster(request):
 
 def kubeconfig_of(request) -> Path:
     if request.param == "embedded":
-        try:
-            return Path(request.getfixturevalue("embedded_cluster").kubeconfig)
-        except pytest.FixtureLookupError:
-            pytest.skip("tests/conftest.py has no embedded_cluster yet")
-    if "LAB_KUBECONFIG" not in os.environ:
-        pytest.skip("LAB_KUBECONFIG names no cluster")
+        return Path(request.getfixturevalue("embedded").kubeconfig)
     return Path(os.environ["LAB_KUBECONFIG"])
 
 
