@@ -4,8 +4,9 @@
 that `pod_from(pod_manifest(pod)) == pod`. A malformed object raises `Invalid` with the field's path.
 
 Where a node's GPUs come from: how many from the capacity that its device plugin reports, model and memory
-from the labels of NVIDIA's feature discovery. The plugin only tells how many are unhealthy (capacity less
-allocatable); which ones is in the annotation lab/unhealthy-gpus, else the last ones are taken.
+from the labels of NVIDIA's feature discovery; the model by its short name in gpu/models.py. The plugin only
+tells how many are unhealthy (capacity less allocatable); which ones is in the annotation
+lab/unhealthy-gpus, else the last ones are taken.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lablib.cluster.client import Event, Manifest
 from lablib.cluster.fields import Fields, fields_of, time_text, whole
 from lablib.cluster.requests import Quantities, pod_requests
 from lablib.gpu.device import Gpu, Node, Taint
+from lablib.gpu.models import name_of, product_of
 from lablib.scheduling.model import PENDING, Pod
 from lablib.units import GPU_MILLI, MIB
 
@@ -120,7 +122,7 @@ def _gpus(meta: Fields, capacity: Quantities, allocatable: Quantities) -> tuple[
     count = whole(capacity.get(GPU, Decimal(0))) // sharing or _label_number(labels, COUNT)
     lost = whole(capacity.get(GPU, Decimal(0)) - allocatable.get(GPU, Decimal(0))) // sharing
     unhealthy = _unhealthy(meta.part("annotations"), count, max(lost, 0))
-    model = labels.text(PRODUCT) or UNKNOWN_MODEL
+    model = name_of(labels.text(PRODUCT)) or UNKNOWN_MODEL
     memory_mib = _label_number(labels, MEMORY)
     return tuple(Gpu(index, model, memory_mib, index not in unhealthy) for index in range(count))
 
@@ -145,7 +147,7 @@ def _gpu_labels(node: Node) -> dict[str, str]:
     if not node.gpus:
         return {}
     labels = {COUNT: str(len(node.gpus)), MEMORY: str(node.gpus[0].memory_mib)}
-    return labels if node.model == UNKNOWN_MODEL else labels | {PRODUCT: node.model}
+    return labels if node.model == UNKNOWN_MODEL else labels | {PRODUCT: product_of(node.model)}
 
 
 def _unhealthy_annotation(gpus: Collection[int]) -> dict[str, str | None]:
@@ -263,7 +265,7 @@ def _gpu_models(spec: Fields) -> frozenset[str]:
     # Terms are alternatives: one that names no product allows them all.
     named = frozenset[str]().union(*allowed) if all(allowed) else frozenset[str]()
     selected = frozenset(filter(None, [spec.part("nodeSelector").text(PRODUCT)]))
-    return selected or named
+    return frozenset(map(name_of, selected or named))
 
 
 def _allowed_by(term: Fields) -> frozenset[str]:
@@ -278,7 +280,7 @@ def _allowed_by(term: Fields) -> frozenset[str]:
 def _affinity(pod: Pod) -> dict[str, Any]:
     if not pod.gpu_models or PRODUCT in pod.node_selector:
         return {}
-    product = {"key": PRODUCT, "operator": "In", "values": sorted(pod.gpu_models)}
+    product = {"key": PRODUCT, "operator": "In", "values": sorted(map(product_of, pod.gpu_models))}
     terms = {"nodeSelectorTerms": [{"matchExpressions": [product]}]}
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
 

@@ -236,8 +236,7 @@ class EmbeddedCluster:
     def _mend(self, record: Record, report: Report) -> None:
         launch = Launch(self._plan(record.ports, record), record.supervisor, report)
         launch.mend()
-        launch.complete()
-        self._add_nodes(record.pools, report)
+        self._complete(launch, record.pools, report)
 
     def _start(self, record: Record | None, report: Report) -> None:
         """From nothing, or from the data of a kept cluster whose processes have gone."""
@@ -268,11 +267,11 @@ class EmbeddedCluster:
         owner = None if self._keep else Process.of(os.getpid())
         written = Record(plan.ports, pools, plan.run_pods, plan.feature_gates, process, owner)
         write_record(self.folder, written)
-        Launch(plan, process, report).complete()
-        self._add_nodes(pools, report)
+        self._complete(Launch(plan, process, report), pools, report)
 
-    def _add_nodes(self, pools: tuple[NodePool, ...], report: Report) -> None:
-        """Create the nodes that are not there, and wait until all are Ready and pods can be made."""
+    def _complete(self, launch: Launch, pools: tuple[NodePool, ...], report: Report) -> None:
+        """Wait for the components, create the nodes that are not there, wait until pods can be made."""
+        launch.await_api()
         wanted = {node.name: node for node in pool_nodes(pools)}
         with self.client() as client:
             missing = wanted.keys() - {node.name for node in client.nodes()}
@@ -281,6 +280,7 @@ class EmbeddedCluster:
             for name in sorted(missing):
                 with suppress(Conflict):
                     client.create(node_manifest(wanted[name]))
+            launch.await_others()
             for attempt in _patiently():
                 with attempt:
                     usable = {node.name for node in client.nodes() if _usable(node)}

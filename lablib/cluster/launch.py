@@ -119,21 +119,28 @@ class Launch:
             for each in read_processes(self._plan.folder).values()
         )
 
-    def complete(self) -> None:
-        """Wait for the API server, give the others their roles, start them, and wait for them.
+    def await_api(self) -> None:
+        """Wait for the API server, give the others their roles, and start them.
 
         Raises:
-            ClusterError: one can't start; with the end of its log.
+            ClusterError: a component can't start; with the end of its log.
             PortTaken: because somebody has its port.
             TimedOut: one does not get well.
         """
         self._report(f"{' and '.join(FIRST)} start")
         self.wait_well(FIRST)
-        self._apply("rbac.yaml")
+        apply(self._plan, "rbac.yaml")
         if self._plan.run_pods:
-            self._apply("logs-crd.yaml")
+            apply(self._plan, "logs-crd.yaml")
         write_components(self._plan)
         self.start_missing()
+
+    def await_others(self) -> None:
+        """Wait until all the others are well.
+
+        Raises:
+            ClusterError, PortTaken, TimedOut: as await_api.
+        """
         others = [each.name for each in components(self._plan) if each.name not in FIRST]
         self._report(f"{', '.join(others)} start")
         self.wait_well(others)
@@ -179,19 +186,20 @@ class Launch:
             f"lablib cluster down --name {self._plan.folder.name}"
         )
 
-    def _apply(self, file: str) -> None:
-        """Create the objects in one of clusters/embedded's files; those that are there stay."""
-        from kubernetes.client import ApiClient, Configuration  # takes 0.8 s
-        from kubernetes.config import load_kube_config
-        from kubernetes.utils import FailToCreateError, create_from_dict
 
-        configuration = Configuration()
-        load_kube_config(str(self._plan.folder / "kubeconfig"), client_configuration=configuration)
-        with ApiClient(configuration) as client:
-            for manifest in yaml.safe_load_all((self._plan.stages.parent / file).read_text()):
-                try:
-                    create_from_dict(client, manifest)
-                except FailToCreateError as error:
-                    refusals = [each for each in error.api_exceptions if each.status != 409]
-                    if refusals:
-                        raise ClusterError(f"{file} can't be applied: {refusals[0].body}") from error
+def apply(plan: Plan, file: str) -> None:
+    """Create the objects in one of clusters/embedded's files; those that are there stay."""
+    from kubernetes.client import ApiClient, Configuration  # takes 0.8 s
+    from kubernetes.config import load_kube_config
+    from kubernetes.utils import FailToCreateError, create_from_dict
+
+    configuration = Configuration()
+    load_kube_config(str(plan.folder / "kubeconfig"), client_configuration=configuration)
+    with ApiClient(configuration) as client:
+        for manifest in yaml.safe_load_all((plan.stages.parent / file).read_text()):
+            try:
+                create_from_dict(client, manifest)
+            except FailToCreateError as error:
+                refusals = [each for each in error.api_exceptions if each.status != 409]
+                if refusals:
+                    raise ClusterError(f"{file} can't be applied: {refusals[0].body}") from error

@@ -17,6 +17,8 @@ from lablib.gpu.models import MODELS
 from lablib.units import GPU_MILLI
 
 NODES_PER_RACK: Final = 8
+MOST_NODES: Final = 1000
+MOST_GPUS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,30 @@ def pool_nodes(pools: Iterable[NodePool]) -> Iterator[Node]:
     """The nodes of all pools, with zones and racks: NODES_PER_RACK to a rack, racks to zones in turn.
 
     Raises:
-        LabError: a pool of an unknown model, or two pools of one model.
+        LabError: a pool that can't be, or two pools of one model.
     """
     seen: set[str] = set()
     for pool in pools:
-        if pool.model and pool.model not in MODELS:
-            raise LabError(
-                f"There is no GPU model {pool.model}", remedy=f"Choose one of {', '.join(sorted(MODELS))}"
-            )
+        _check(pool)
         if pool.model in seen:
             raise LabError(f"Two node pools of model {pool.model or 'none'}", remedy="Make one larger pool")
         seen.add(pool.model)
         for number, name in enumerate(pool.names()):
             yield pool_node(pool, number, name)
+
+
+def _check(pool: NodePool) -> None:
+    """Refuse what can't be a pool."""
+    if pool.model and pool.model not in MODELS:
+        raise LabError(
+            f"There is no GPU model {pool.model}", remedy=f"Choose one of {', '.join(sorted(MODELS))}"
+        )
+    if not 0 <= pool.nodes <= MOST_NODES:
+        raise LabError(f"A pool of {pool.nodes} nodes", remedy=f"Choose 0 to {MOST_NODES}")
+    if not 1 <= pool.gpus <= MOST_GPUS:
+        raise LabError(f"Nodes of {pool.gpus} GPUs", remedy=f"Choose 1 to {MOST_GPUS}; no model means none")
+    if not pool.zones:
+        raise LabError("A pool in no zone", remedy="Name at least one zone")
 
 
 def pool_node(pool: NodePool, number: int, name: str) -> Node:

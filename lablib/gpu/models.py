@@ -71,7 +71,14 @@ MODELS: Final[Mapping[str, GpuModel]] = MappingProxyType(
     }
 )  # fmt: skip
 
-PRODUCTS: Final[Mapping[str, str]] = MappingProxyType(
-    {model.product: model.name for model in MODELS.values()}
-)
-"""Short name by product label."""
+_BY_PRODUCT: Final = MappingProxyType({model.product: model.name for model in MODELS.values()})
+
+
+def name_of(product: str) -> str:
+    """Short name of the model with this product label; the label itself for a model that is not in MODELS."""
+    return _BY_PRODUCT.get(product, product)
+
+
+def product_of(name: str) -> str:
+    """Product label of the model with this short name; the name itself for one that is not in MODELS."""
+    return MODELS[name].product if name in MODELS else name

@@ -110,7 +110,7 @@ def ground(cluster):
     name = f"contract-{uuid.uuid4().hex[:8]}"
     ground = Ground(cluster, name)
     labels = {TEST: name, PRODUCT: "NVIDIA-A100-SXM4-80GB", COUNT: "4", MEMORY: "81920"}
-    gpus = tuple(Gpu(index, labels[PRODUCT], 81920) for index in range(4))
+    gpus = tuple(Gpu(index, "A100-80", 81920) for index in range(4))
     node = node_manifest(Node(ground.node, 64000, 262144, gpus, labels, {GPU: 4, SHARED_GPU: 4000}))
     node["metadata"]["annotations"]["kwok.x-k8s.io/node"] = "fake"
     try:
@@ -153,7 +153,7 @@ def test_a_pod_keeps_what_it_asks(ground):
         cpu_milli=1500,
         memory_mib=2048,
         resources={GPU: 2},
-        gpu_models=frozenset({"NVIDIA-A100-SXM4-80GB", "NVIDIA-L40S"}),
+        gpu_models=frozenset({"A100-80", "L40S", "B300"}),
         scheduler_name="nobody",
     )
     ground.cluster.create(pod_manifest(asked))
@@ -480,7 +480,7 @@ def node_of(ground) -> Node:
 def test_a_node_is_read_as_it_was_made(ground):
     node = node_of(ground)
     assert (node.cpu_milli, node.memory_mib) == (64000, 262144)
-    assert node.gpus == tuple(Gpu(index, "NVIDIA-A100-SXM4-80GB", 81920) for index in range(4))
+    assert node.gpus == tuple(Gpu(index, "A100-80", 81920) for index in range(4))
     assert node.resources == {GPU: 4, SHARED_GPU: 4000}
 
 
