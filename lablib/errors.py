@@ -13,6 +13,7 @@
     │   ├── Unreachable       nobody answers
     │   └── TimedOut          what was waited for did not happen
     ├── GpuError              NVML or the driver refused
+    ├── DemandError           a pod asks for GPUs in a way that can't be read
     ├── TraceError            a damaged trace: file, row, column, value, what was expected
     └── GradingError          a lab or a submission can't be read
 
@@ -105,6 +106,10 @@ class TimedOut(ClusterError):
 
 class GpuError(LabError):
     """NVML or the driver refused."""
+
+
+class DemandError(LabError, ValueError):
+    """A pod asks for GPUs in a way that can't be read. `where` names the pod."""
 
 
 class TraceError(LabError):

@@ -60,7 +60,7 @@ class Demand:
     gpus: int = 0
     """How many GPUs; each gives the same share."""
     gpu_milli: int = 0
-    """Of each GPU: 1000 is a whole one. 0 when gpus is 0."""
+    """Of each GPU: 1000 is a whole one. 0 when it asks for GPU memory only, or for no GPU."""
     gpu_memory_mib: int = 0
     """Of each GPU; 0 means no memory request of its own (a whole GPU has it all)."""
     gpu_models: frozenset[str] = frozenset()
