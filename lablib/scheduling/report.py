@@ -173,6 +173,11 @@ def _used_milli(holding: Holding) -> float:
 
 def stranded_milli(state: NodeState, typical: Sequence[TypicalPod]) -> int:
     """Idle milli of the GPUs that no typical pod could take on this node."""
+    return sum(state.gpu_milli_free[index] for index in stranded_gpus(state, typical))
+
+
+def stranded_gpus(state: NodeState, typical: Sequence[TypicalPod]) -> frozenset[int]:
+    """Indices of the GPUs that are not full and that no typical pod could take on this node."""
     runnable = [pod.demand for pod in typical if pod.demand.gpus and objection(state, pod.demand) is None]
     usable = {index for demand in runnable for index in fitting_gpus(state, demand)}
-    return sum(left for index, left in enumerate(state.gpu_milli_free) if index not in usable)
+    return frozenset(index for index, left in enumerate(state.gpu_milli_free) if left and index not in usable)

@@ -7,6 +7,7 @@ rows). openb.py loads the trace itself.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -91,9 +92,11 @@ def _draw_nodes(rows: list[list[Any]], nodes: int) -> Iterator[Node]:
     by_remainder = sorted(range(len(rows)), key=lambda index: counts[index] - shares[index])
     for index in by_remainder[: nodes - sum(counts)]:
         counts[index] += 1
-    kinds = (row for row, count in zip(rows, counts, strict=True) for _ in range(count))
-    for number, (_, cpu_milli, memory_mib, gpus, model) in enumerate(kinds):
-        yield trace_node(f"{model.lower()}-{number:03d}", cpu_milli, memory_mib, gpus, model)
+    made = Counter[str]()
+    for (_, cpu_milli, memory_mib, gpus, model), count in zip(rows, counts, strict=True):
+        for _ in range(count):
+            yield trace_node(f"{model.lower()}-{made[model]:03d}", cpu_milli, memory_mib, gpus, model)
+            made[model] += 1
 
 
 def _draw_pods(random: np.random.Generator, rows: list[list[int]], wanted_milli: float) -> Iterator[TracePod]:
