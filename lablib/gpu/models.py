@@ -44,6 +44,12 @@ class GpuModel:
     mig: bool = False
     """True if it can be cut into MIG instances."""
 
+    @property
+    def nvml_name(self) -> str:
+        """What NVML calls it; the label is this with hyphens for spaces."""
+        first_only = "-SXM" in self.product
+        return self.product.replace("-", " ", 1 if first_only else -1)
+
 
 _T4 = Thresholds(89, 93, 96)
 
