@@ -1,0 +1,1 @@
+"""The memory of a language model: pages of its KV cache."""
