@@ -10,7 +10,6 @@ the input, what came out, and the thought that is missing. The right answer is n
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import math
 import signal
@@ -22,6 +21,8 @@ from itertools import islice
 from random import Random
 from types import FrameType, FunctionType
 from typing import Any, Final
+
+from lablib.errors import LabError
 
 CASE_SECONDS: Final = 1.0
 """How long an answer may take on one case."""
@@ -107,6 +108,10 @@ class TimeLimit(BaseException):
     """The answer took too long. No Exception, so that an answer's own `except Exception` can't swallow it."""
 
 
+class InputChanged(BaseException):
+    """The answer changed what it was given."""
+
+
 class LibraryUsed(BaseException):
     """The answer called the library's own solution."""
 
@@ -118,11 +123,12 @@ class Outcome:
     value: Any = None
     error: BaseException | None = None
 
-    def equals(self, other: Outcome) -> bool:
-        """The same value, or an error of the same class."""
-        if self.error or other.error:
-            return type(self.error) is type(other.error)
-        return same(self.value, other.value)
+    def equals(self, wanted: Outcome) -> bool:
+        """The value that is wanted, or the error: of its class, or of one that its class is a kind of."""
+        if self.error is None and wanted.error is None:
+            return same(self.value, wanted.value)
+        kind = type(self.error)
+        return kind not in (type(None), Exception, BaseException) and isinstance(wanted.error, kind)
 
 
 def judge(exercise: Exercise, answer: object, prediction: Mapping[str, Any] | None = None) -> Verdict:
@@ -149,6 +155,7 @@ def _judge(
         message = f"`{exercise.name}` is {shown(answer)}. Pass the function itself, without calling it."
         return Failed(0, len(cases), message)
     wanted = [call(exercise.reference, case.arguments) for case in cases]
+    assert all(outcome.error is None or isinstance(outcome.error, LabError) for outcome in wanted)
     with off_limits(exercise.reference, *exercise.off_limits):
         got = list(_run(answer, cases))
     if all(isinstance(outcome.error, NotImplementedError) for outcome in got):
@@ -173,12 +180,14 @@ def _run(answer: Callable[..., Any], cases: Sequence[Case]) -> Iterator[Outcome]
 def _mistake(
     exercise: Exercise, cases: Sequence[Case], got: Sequence[Outcome], failing: Sequence[int]
 ) -> str | None:
-    """The hint of the known mistake that explains every failing case; the one that explains most."""
+    """The hint of the known mistake that gives the same on every failing case, and on most others."""
+    found: list[tuple[int, str]] = []
     for mistake in exercise.mistakes:
         made = [call(mistake.answer, case.arguments) for case in cases]
-        if all(made[index].equals(got[index]) for index in failing):
-            return mistake.hint
-    return None
+        alike = [index for index, outcome in enumerate(made) if got[index].equals(outcome)]
+        if set(failing) <= set(alike):
+            found.append((len(alike), mistake.hint))
+    return max(found, key=lambda each: each[0])[1] if found else None
 
 
 def _story(case: Case, outcome: Outcome) -> str:
@@ -188,6 +197,8 @@ def _story(case: Case, outcome: Outcome) -> str:
         return f"For {case.given} you answered {shown(outcome.value)}. {case.idea}"
     if isinstance(error, TimeLimit):
         return f"For {case.given} your answer took more than {CASE_SECONDS:g} s. Does a loop never end?"
+    if isinstance(error, InputChanged):
+        return f"For {case.given} your answer changes what it is given. Others go on using it: make a copy."
     if isinstance(error, LibraryUsed):
         return "Your answer calls the library's own. Write it yourself: that is what earns the marks."
     return f"For {case.given} your answer raised {type(error).__name__}: {error}{_where(error)}. {case.idea}"
@@ -200,11 +211,13 @@ def _where(error: BaseException) -> str:
 
 
 def call(answer: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
-    """One call, on copies, silent, and bounded in time where this is the main thread."""
+    """One call, silent, and bounded in time where this is the main thread."""
     try:
         with time_limit(CASE_SECONDS), silence():
-            value = answer(*copy.deepcopy(arguments))
-            return Outcome(list(islice(value, MOST_ITEMS)) if isinstance(value, Iterator) else value)
+            before = repr(arguments)
+            value = answer(*arguments)
+            value = list(islice(value, MOST_ITEMS)) if isinstance(value, Iterator) else value
+            return Outcome(value) if repr(arguments) == before else Outcome(error=InputChanged())
     except (Exception, TimeLimit, LibraryUsed, SystemExit) as error:  # noqa: BLE001 - whatever it raises is its outcome
         return Outcome(error=error)
 

@@ -50,13 +50,24 @@ def draw(cluster: ClusterMap) -> str:
     for column, column_width in zip(columns, widths, strict=True):
         body.extend(_column(column, left, cluster.tenants))
         left += column_width + MARGIN
+    return picture(
+        (max(width, 480), height),
+        cluster.headline,
+        cluster.description(),
+        f"{patterns(len(cluster.tenants))}{''.join(body)}{_legend(cluster, HEADLINE + tallest + 4)}",
+    )
+
+
+def picture(size: tuple[int, int], headline: str, description: str, inside: str) -> str:
+    """An SVG element of a width and a height, with its headline on it and its content as text in it."""
+    width, height = size
+    style = f"width: 100%; max-width: {width}px; font: 11px system-ui, sans-serif; fill: currentColor"
+    box = f'viewBox="0 0 {width} {height}" style="{style}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {max(width, 480)} {height}" '
-        f'style="width: 100%; max-width: {max(width, 480)}px; font: 11px system-ui, sans-serif; '
-        f'fill: currentColor"><title>{escape(cluster.headline)}</title>'
-        f"<desc>{escape(cluster.description())}</desc>{_patterns(cluster.tenants)}"
-        f'<text x="0" y="15" style="font-size: 14px; font-weight: 600">{escape(cluster.headline)}</text>'
-        f"{''.join(body)}{_legend(cluster, HEADLINE + tallest + 4)}</svg>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {box}>'
+        f"<title>{escape(headline)}</title><desc>{escape(description)}</desc>"
+        f'<text x="0" y="15" style="font-size: 14px; font-weight: 600">{escape(headline)}</text>'
+        f"{inside}</svg>"
     )
 
 
@@ -115,12 +126,13 @@ def _box(box: Box, x: float, y: float, tenants: Sequence[str]) -> str:
         f'stroke="{STRANDED}" stroke-width="2"' if hot else 'stroke="currentColor" stroke-opacity="0.45"'
     )
     ground = "url(#lab-stranded)" if box.stranded else "none"
-    parts, bottom = [_rect(x, y, BOX, ground)], y + BOX
+    parts, bottom = [rectangle((x, y, BOX, BOX), ground)], y + BOX
     for piece in box.slices:
         height = BOX * piece.milli / GPU_MILLI
         bottom -= height
-        tip = f"<title>{escape(piece.what)}: {piece.milli / GPU_MILLI:g} GPU</title>"
-        parts.append(_rect(x, bottom, height, f"url(#lab-tenant-{tenants.index(piece.tenant) % 8})", tip))
+        fill = f"url(#lab-tenant-{tenants.index(piece.tenant) % 8})"
+        tip = f"{piece.what}: {piece.milli / GPU_MILLI:g} GPU"
+        parts.append(rectangle((x, bottom, BOX, height), fill, tip))
     parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{BOX}" height="{BOX}" rx="2" fill="none" {outline}/>')
     if not box.healthy:
         cross = f"M{x:.1f} {y:.1f}l{BOX} {BOX}m0 -{BOX}l-{BOX} {BOX}"
@@ -128,11 +140,15 @@ def _box(box: Box, x: float, y: float, tenants: Sequence[str]) -> str:
     return "".join(parts)
 
 
-def _rect(x: float, y: float, height: float, fill: str, inside: str = "") -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{BOX}" height="{height:.1f}" fill="{fill}">{inside}</rect>'
+def rectangle(where: tuple[float, float, float, float], fill: str, tip: str = "") -> str:
+    """An SVG rectangle at x, y of a width and a height; `tip` shows when one points at it."""
+    x, y, width, height = where
+    inside = f"<title>{escape(tip)}</title>" if tip else ""
+    box = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    return f'<rect {box} fill="{fill}">{inside}</rect>'
 
 
-def _patterns(tenants: Sequence[str]) -> str:
+def patterns(tenants: int) -> str:
     """A fill for each tenant: colour and hatch. One for what is stranded."""
     fills = [
         _pattern(
@@ -141,7 +157,7 @@ def _patterns(tenants: Sequence[str]) -> str:
             f'<rect width="6" height="6" fill="{COLOURS[number]}"/><path d="{HATCHES[number]}" '
             'stroke="#fff" stroke-width="1" stroke-opacity="0.7" fill="none"/>',
         )
-        for number in range(min(len(tenants), len(COLOURS)))
+        for number in range(min(tenants, len(COLOURS)))
     ]
     lines = f'<path d="M0 4L4 0" stroke="{STRANDED}" stroke-width="1.2"/>'
     return f"<defs>{''.join(fills)}{_pattern('lab-stranded', 4, lines)}</defs>"
