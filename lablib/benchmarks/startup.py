@@ -20,11 +20,12 @@ from typing import Final
 from lablib.benchmarks.rows import Row
 from lablib.cluster import binaries
 from lablib.cluster.components import Plan, components
-from lablib.cluster.embedded import STAGES, EmbeddedCluster, Status
+from lablib.cluster.embedded import STAGES, EmbeddedCluster
 from lablib.cluster.health import answers
 from lablib.cluster.launch import FIRST, POLL_SECONDS, START_SECONDS, apply, prepare
 from lablib.cluster.pools import NodePool
 from lablib.cluster.record import free_ports
+from lablib.cluster.status import Status
 from lablib.cluster.supervisor import Component
 from lablib.errors import TimedOut
 

@@ -19,7 +19,6 @@ import subprocess
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +30,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from lablib.cluster import binaries
 from lablib.cluster.components import Plan, components
 from lablib.cluster.convert import node_manifest
-from lablib.cluster.health import Health, examine
+from lablib.cluster.health import examine
 from lablib.cluster.launch import (
     FIRST,
     START_SECONDS,
@@ -44,6 +43,7 @@ from lablib.cluster.launch import (
 )
 from lablib.cluster.pools import NodePool, pool_nodes
 from lablib.cluster.record import Process, Record, free_ports, read_record, sweep, write_record
+from lablib.cluster.status import Status
 from lablib.cluster.supervisor import read_processes
 from lablib.errors import ClusterError, Conflict, NotFound, SetupError
 from lablib.gpu.device import Node
@@ -68,22 +68,6 @@ ATTEMPTS: Final = 3
 _lifelines: dict[Path, subprocess.Popen[bytes]] = {}
 """The supervisors of this process's own clusters: their pipes stay open as long as this process lives,
 whatever happens to the EmbeddedCluster objects."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """A cluster, as `status` finds it."""
-
-    name: str
-    components: tuple[Health, ...] = ()
-    """Empty when the cluster is down."""
-    nodes_ready: int = 0
-    nodes: int = 0
-
-    @property
-    def well(self) -> bool:
-        """True when every component is."""
-        return bool(self.components) and all(component.well for component in self.components)
 
 
 class EmbeddedCluster:

@@ -127,7 +127,6 @@ class Launch:
             PortTaken: because somebody has its port.
             TimedOut: one does not get well.
         """
-        self._report(f"{' and '.join(FIRST)} start")
         self.wait_well(FIRST)
         apply(self._plan, "rbac.yaml")
         if self._plan.run_pods:
@@ -142,13 +141,14 @@ class Launch:
             ClusterError, PortTaken, TimedOut: as await_api.
         """
         others = [each.name for each in components(self._plan) if each.name not in FIRST]
-        self._report(f"{', '.join(others)} start")
         self.wait_well(others)
 
     def wait_well(self, names: Sequence[str]) -> None:
         """Wait until each of them runs and says that it is well."""
         deadline = time.monotonic() + START_SECONDS
-        waiting = dict.fromkeys(names, "it was not started")
+        waiting = {name: problem for name in names if (problem := self._problem(name))}
+        if waiting:
+            self._report(f"waiting for {', '.join(waiting)}")
         while waiting:
             self._check_alive(waiting)
             waiting = {name: problem for name in waiting if (problem := self._problem(name))}

@@ -16,8 +16,10 @@ from rich.table import Table
 from lablib.errors import LabError, NotFound
 
 if TYPE_CHECKING:
-    from lablib.cluster.embedded import EmbeddedCluster, Status
+    from lablib.cluster.embedded import EmbeddedCluster
+    from lablib.cluster.existing import ExistingCluster
     from lablib.cluster.pools import NodePool
+    from lablib.cluster.status import Status
 
 app = typer.Typer(no_args_is_help=True, help="Kubernetes clusters for the labs: up, status, down.")
 
@@ -107,12 +109,19 @@ def kubeconfig(name: Name = "lab", backend: Which = Backend.EMBEDDED) -> None:
 
 def _cluster(
     backend: Backend, name: str, pools: tuple[NodePool, ...] | None = None, *, run_pods: bool = False
-) -> EmbeddedCluster:
+) -> EmbeddedCluster | ExistingCluster:
     from lablib.cluster.embedded import EmbeddedCluster
+    from lablib.cluster.existing import ExistingCluster
+    from lablib.settings import Settings
 
-    if backend is not Backend.EMBEDDED:
-        raise LabError(f"Backend {backend.value} is not there yet")
-    return EmbeddedCluster(name, pools, run_pods=run_pods, keep=True)
+    if backend is Backend.EMBEDDED:
+        return EmbeddedCluster(name, pools, run_pods=run_pods, keep=True)
+    if backend is Backend.KIND:
+        raise LabError("Backend kind is not there yet")
+    kubeconfig = Settings().kubeconfig
+    if kubeconfig is None:
+        raise LabError("No cluster is named", remedy="Name its kubeconfig: LAB_KUBECONFIG=~/.kube/config")
+    return ExistingCluster(kubeconfig)
 
 
 def _pools(nodes: int | None, gpu_model: str | None) -> tuple[NodePool, ...] | None:

@@ -27,7 +27,7 @@ def open_lab(name: str) -> tuple[Check, Predict, LedgerKeeper]:
     """`check`, `predict` and `ledger` of a lab such as "01-gpus"; progress is kept in the current folder."""
     go_quiet()
     known, store = exercises(name), Store(Path.cwd())
-    return Check(known, store), Predict(known, store), LedgerKeeper(known, store)
+    return Check(known, store), Predict(known, store), LedgerKeeper(store)
 
 
 class Check:
@@ -83,22 +83,31 @@ class Predict:
 
 
 class LedgerKeeper:
-    """`ledger(claim=..., ...)` notes what became of a claim, and shows the ledger."""
+    """`ledger(claim, ...)` notes what became of a claim, and shows the ledger."""
 
-    def __init__(self, known: dict[str, Exercise], store: Store) -> None:
-        self._known, self._store = known, store
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def __call__(
-        self, claim: str, *, prediction: object, measurement: object, literature: str, verdict: str
+        self, claim: str, *, predicted: str, measurement: str, literature: str, verdict: str
     ) -> Ledger:
         """Write a row; one row a claim.
 
+        Args:
+            claim: what the article says.
+            predicted: number of the exercise whose prediction belongs to it.
+            measurement: what came out, in words.
+            literature: what others have published.
+            verdict: begins with one of VERDICTS.
+
         Raises:
-            GradingError: the verdict is none of VERDICTS.
+            GradingError: it doesn't.
         """
-        if not str(verdict).startswith(VERDICTS):
+        if not verdict.startswith(VERDICTS):
             raise GradingError(f"{verdict!r} is no verdict", remedy=f"Begin it with {' or '.join(VERDICTS)}")
-        row = LedgerRow(claim, str(prediction), str(measurement), literature, verdict)
+        values = self._store.read().predictions.get(predicted, {})
+        prediction = ", ".join(f"{name} {value}" for name, value in values.items()) or "none"
+        row = LedgerRow(claim, prediction, measurement, literature, verdict)
         return Ledger(tuple(self._store.update(lambda progress: progress.noting(row)).ledger.values()))
 
 
