@@ -1,4 +1,8 @@
-"""The command line: `lablib COMMAND`. Exit status 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+"""The command line: `lablib COMMAND`. Exit status 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+
+When a command is named, only its module is imported: `lablib setup` and `lablib doctor` have to work where
+little else is installed yet.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from lablib import commands
 from lablib.errors import LabError
@@ -18,15 +23,21 @@ COMMANDS = ("setup", "doctor", "tour")
 """Single commands: lablib/commands/NAME.py has a function of that name."""
 
 
-def build() -> typer.Typer:
-    """The whole command line as one typer app."""
+def build(only: str | None = None) -> typer.Typer:
+    """The command line as one typer app.
+
+    Args:
+        only: the one command that will be called; all of them when it is None or no command.
+    """
     app = typer.Typer(
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         help="Build and measure an AI platform. Start with `lablib doctor`, then `lablib lab open 00`.",
     )
+    app.callback()(lambda: None)  # typer would make a single command the whole app
     there = {module.name for module in pkgutil.iter_modules(commands.__path__)}
+    there = {only} if only in there else there
     for name in sorted(there & set(COMMANDS)):
         app.command(name)(getattr(importlib.import_module(f"lablib.commands.{name}"), name))
     for name in sorted(there & set(GROUPS)):
@@ -37,7 +48,7 @@ def build() -> typer.Typer:
 def complain(error: LabError) -> None:
     """Print what went wrong, where, and what to try, on stderr."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"[bold red]✗[/] {error.what}", markup=True)
+    console.print(f"[bold red]✗[/] {escape(error.what)}")
     if error.where:
         console.print(f"  where: {error.where}", markup=False)
     if error.remedy:
@@ -50,7 +61,7 @@ def main() -> None:
 
     go_quiet()
     try:
-        build()()
+        build(sys.argv[1] if len(sys.argv) > 1 else None)()
     except LabError as error:
         complain(error)
         sys.exit(1)
