@@ -84,9 +84,9 @@ def pool_node(pool: NodePool, number: int, name: str) -> Node:
 
 
 def lab_node(node: Node) -> Node:
-    """The node with all labels and resources that a real one would report; those it has stay.
+    """The node as it joins: with the labels and resources that a real one would report, and not Ready yet.
 
-    Use it for nodes of your own, such as those of a trace.
+    What it has stays. Use it for nodes of your own, such as those of a trace; KWOK makes them Ready.
     """
     labels = {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"} | discovery_labels(node)
     healthy = sum(gpu.healthy for gpu in node.gpus)
@@ -95,6 +95,7 @@ def lab_node(node: Node) -> Node:
         node,
         labels=labels | dict(node.labels) | {MANAGED: "true"},
         resources=resources | dict(node.resources),
+        ready=False,
     )
 
 

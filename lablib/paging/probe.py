@@ -50,6 +50,8 @@ MODEL: Final = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+MEMORY_SHARE: Final = 0.05
+"""Of the machine's memory that has to be free at the start; vLLM's own default is 0.92."""
 MOST_TOKENS: Final = 512
 """Of a prompt and its answer together."""
 
@@ -101,6 +103,7 @@ class TinyEngine:
                 seed=0,
                 block_size=self._block_size,
                 num_gpu_blocks_override=self._blocks,
+                gpu_memory_utilization=MEMORY_SHARE,
                 max_model_len=MOST_TOKENS,
                 max_num_seqs=self._requests,
                 enable_prefix_caching=False,
