@@ -5,6 +5,7 @@ packages that `lablib setup` needs, and hands over to it. Runs on any Python 3.6
 library alone, since it has to say what is wrong on a machine that has nothing else.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -66,7 +67,11 @@ def make_venv(python: Optional[str], uv: Optional[str]) -> None:
             % sys.version_info[:2]
         )
     else:
-        run(python, "-m", "venv", VENV)
+        try:
+            run(python, "-m", "venv", VENV)
+        except Trouble:
+            shutil.rmtree(VENV, ignore_errors=True)  # it may have a Python and no pip
+            raise
 
 
 def get_uv() -> str:
@@ -90,11 +95,22 @@ def ready() -> bool:
     return version_of(PYTHON) in SUPPORTED and os.path.exists(os.path.join(VENV, "setup.json"))
 
 
+def take_turns() -> None:
+    """Wait until no other bootstrap works in this folder; the lock ends with this program."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.stderr.write("waiting for another set-up in this folder\n")
+        fcntl.flock(folder, fcntl.LOCK_EX)
+
+
 def bootstrap() -> None:
     """Get to the point where `lablib setup` can run."""
     if sys.platform != "linux":
         raise Trouble("Linux is needed (WSL2 will do), and this is %s" % sys.platform)
     if not ready():
+        take_turns()
         make_venv(choose_python(), shutil.which("uv"))
         install_setup_packages(get_uv())
 

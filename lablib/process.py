@@ -48,9 +48,9 @@ def run(
         )
     except OSError as error:
         raise SetupError(f"{command[0]} can't be started: {error.strerror}") from error
+    assert child.stdout is not None
     lines: deque[str] = deque()
     try:
-        assert child.stdout is not None
         for line in child.stdout:
             lines.append(line)
             if on_line:
@@ -60,6 +60,7 @@ def run(
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+        child.stdout.close()
     if status != 0:
         tail = "".join(list(lines)[-12:]).strip()
         raise SetupError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass
+from threading import Thread
 from typing import Final
 
 import psutil
@@ -14,6 +15,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 HEARTBEAT_SECONDS: Final = 30.0
 """How often a step speaks where there is no terminal to draw on."""
+
+END_SECONDS: Final = 3.0
+"""How long steps may take to end once they are told to; one that waits for a lock never does."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +62,43 @@ def run_steps(steps: Sequence[Step], console: Console) -> None:
         TimeElapsedColumn(),
         TextColumn("{task.fields[doing]}", style="dim"),
     )
-    with (
-        Progress(*columns, console=console, disable=not console.is_terminal) as progress,
-        ThreadPoolExecutor(len(steps)) as pool,
-    ):
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         running: list[Future[None]] = []
         try:
-            running.extend(pool.submit(_run_one, step, progress) for step in steps)
+            running.extend(_start(step, progress) for step in steps)
             while not _settled(running):
                 wait(running, timeout=0.2, return_when=FIRST_EXCEPTION)
             failed = next((each for each in running if each.done() and each.exception()), None)
             if failed:
                 failed.result()
         except BaseException:
-            end_children()
+            _end(running)
             raise
+
+
+def _start(step: Step, progress: Progress) -> Future[None]:
+    """Run a step in a thread that does not outlive the program, even while it waits for a lock."""
+    future: Future[None] = Future()
+
+    def work() -> None:
+        try:
+            _run_one(step, progress)
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    Thread(target=work, name=step.title, daemon=True).start()
+    return future
+
+
+def _end(running: Sequence[Future[None]]) -> None:
+    """Kill what the steps started, and what they start after that, until they have ended."""
+    until = time.monotonic() + END_SECONDS
+    end_children()
+    while time.monotonic() < until and not all(each.done() for each in running):
+        wait(running, timeout=0.05)
+        end_children()
 
 
 def _settled(running: Sequence[Future[None]]) -> bool:

@@ -24,6 +24,7 @@ from typing import Final
 from lablib.cluster import gobuild, releases
 from lablib.errors import SetupError
 from lablib.locks import exclusive, make_folder
+from lablib.process import run
 from lablib.settings import REPOSITORY, Settings
 
 NAMES: Final = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
@@ -151,16 +152,18 @@ def fill(folder: Path, report: Report, progress: gobuild.Progress) -> str:
     sources = (("official releases", releases.download), ("a build from the Go modules", gobuild.build))
     for name, get in sources:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
         try:
+            partial.mkdir()
             get(partial, progress)
-        except SetupError as error:
-            report(f"{name}: {error.what}")
+            prove(partial)
+            seal(partial)
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+        except (SetupError, OSError) as error:
+            what = error.what if isinstance(error, SetupError) else str(error)
+            report(f"{name}: {what}")
             reasons.append(f"{name}: {error}")
             continue
-        seal(partial)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
         gobuild.remove_caches(folder.parent.parent)
         return name
     shutil.rmtree(partial, ignore_errors=True)
@@ -168,6 +171,16 @@ def fill(folder: Path, report: Report, progress: gobuild.Progress) -> str:
         "No source of the control plane's binaries works:\n  " + "\n  ".join(reasons),
         remedy="See `lablib doctor`, or put the five binaries into a folder and set LAB_BINARIES_DIR",
     )
+
+
+def prove(folder: Path) -> None:
+    """Start each of the five once.
+
+    Raises:
+        SetupError: one is missing, or does not run on this machine.
+    """
+    for name in NAMES:
+        run([folder / name, "--version"])
 
 
 def seal(folder: Path) -> None:
