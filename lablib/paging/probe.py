@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from lablib.errors import LabError, SetupError
 from lablib.noise import hushed
 from lablib.paging.blocks import BlockTable, Request
+from lablib.units import MIB
 
 if TYPE_CHECKING:
     from vllm.v1.engine.llm_engine import LLMEngine
@@ -52,6 +53,8 @@ MODEL: Final = {
 }
 MEMORY_SHARE: Final = 0.05
 """Of the machine's memory that has to be free at the start; vLLM's own default is 0.92."""
+CACHE_BYTES: Final = 64 * MIB
+"""Room for far more blocks than are used; without it vLLM takes MEMORY_SHARE for them."""
 MOST_TOKENS: Final = 512
 """Of a prompt and its answer together."""
 
@@ -104,6 +107,7 @@ class TinyEngine:
                 block_size=self._block_size,
                 num_gpu_blocks_override=self._blocks,
                 gpu_memory_utilization=MEMORY_SHARE,
+                kv_cache_memory_bytes=CACHE_BYTES,
                 max_model_len=MOST_TOKENS,
                 max_num_seqs=self._requests,
                 enable_prefix_caching=False,
