@@ -66,6 +66,7 @@ def _start(root: Path, where: str, port: int, browser: bool, log: BinaryIO) -> s
         f"--LabApp.default_url=/{where}",
         "--LabApp.extension_manager=readonly",
         "--ServerApp.log_level=WARN",
+        *(["--allow-root"] if os.geteuid() == 0 else []),  # as in a container; it listens on loopback only
     ]
     paths = [str(CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     env = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}

@@ -16,7 +16,8 @@
 # - let the real kube-scheduler fill sixty nodes while you watch;
 # - and told **allocated**, **used** and **stranded** apart, which few dashboards can.
 #
-# It takes about an hour.
+# It takes about an hour. Back tomorrow? Click where you were, and in the menu choose *Run*, then *Run All Above
+# Selected Cell*.
 
 # %%
 from lablib.grading.notebook import open_lab
@@ -302,8 +303,10 @@ predict("4.1", allocated_percent=..., stranded_gpus=...)
 # %%
 import numpy as np
 
-from lablib.cluster.convert import node_manifest
+from lablib.cluster.backends import open_cluster
+from lablib.cluster.convert import node_manifest, pod_manifest
 from lablib.cluster.pools import lab_node
+from lablib.cluster.wait import wait_until
 from lablib.plots.live import Live
 from lablib.plots.map import cluster_map
 from lablib.scheduling.arrivals import arrive
