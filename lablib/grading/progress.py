@@ -1,6 +1,6 @@
 """What a learner has done so far, kept in a file beside the notebook. Does I/O.
 
-One file a lab, progress.json: predictions, passed exercises, rows of the ledger. It is read anew at every
+One file a lab, .progress.json: predictions, passed exercises, rows of the ledger. It is read anew at every
 question and written in one step under a lock, so that two notebooks can use it at once and a learner who
 comes back tomorrow goes on. A damaged file is kept aside, and said so.
 """
@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lablib.locks import exclusive
 
-FILE = "progress.json"
+FILE = ".progress.json"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Store:
         except FileNotFoundError:
             return Progress()
         except (ValidationError, OSError):
-            aside = path.with_suffix(".damaged.json")
+            aside = path.with_name("progress.damaged.json")
             path.replace(aside)
             self.say(f"Your progress file was damaged. It is kept as {aside.name}; you begin a new one.")
             return Progress()

@@ -352,7 +352,7 @@ print(tables[-2])
 
 # %%
 client.close()
-cluster.down(print)
+_ = cluster.down(print)
 
 # %% [markdown]
 # That was the platform. In [lab 01](../01-gpus/01-gpus.ipynb) you find out where its GPUs go.

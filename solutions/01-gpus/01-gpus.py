@@ -117,7 +117,7 @@ with small.client() as client:
     found = wait_until(client, lambda listing: all(pod.node or pod.reason for pod in listing.pods))
     for pod in found.pods:
         print(f"{pod.name} wants 0.7 of a GPU and is bound to {pod.node}")
-small.down()
+_ = small.down()
 # %% [markdown]
 # Both are on the node. For kube-scheduler they ask for *nothing*. Projects that share GPUs bring a scheduler of
 # their own for that reason. The rest of this lab uses a trick that needs none: every node also offers
@@ -327,7 +327,7 @@ cluster.up(print)
 client = cluster.client()
 for node in trace.nodes:
     client.create(node_manifest(lab_node(node)))
-wait_until(client, lambda listing: sum(node.ready and not node.taints for node in listing.nodes) == 60)
+_ = wait_until(client, lambda listing: sum(node.ready and not node.taints for node in listing.nodes) == 60)
 # %%
 history = []
 
@@ -388,7 +388,7 @@ predict("5.1", allocated_percent=..., used_percent=...)
 # %%
 for pod in full.pods:
     client.delete_pod(pod, grace_seconds=0)
-wait_until(client, lambda listing: not listing.pods)
+_ = wait_until(client, lambda listing: not listing.pods)
 
 history.clear()
 with Live() as live:
@@ -460,7 +460,7 @@ client.create(
         )
     )
 )
-wait_until(client, lambda listing: any(pod.name == "wants-an-h100" and pod.node for pod in listing.pods))
+_ = wait_until(client, lambda listing: any(pod.name == "wants-an-h100" and pod.node for pod in listing.pods))
 deceived = client.pod("wants-an-h100")
 print(f"{deceived.name} is bound to {deceived.node}")
 
@@ -491,4 +491,4 @@ ledger(
 
 # %%
 client.close()
-cluster.down(print)
+_ = cluster.down(print)

@@ -76,4 +76,4 @@ def test_a_learner_who_did_nothing_gets_through_and_earns_nothing(name, tmp_path
     assert given
     assert {points for points, _ in given.values()} == {0}
     assert warnings_of(done) == []
-    assert {path.name for path in tmp_path.iterdir()} <= {".progress.lock", "progress.json"}
+    assert {path.name for path in tmp_path.iterdir()} <= {".progress.lock", ".progress.json"}
