@@ -18,6 +18,7 @@ from lablib.errors import LabError, NotFound
 if TYPE_CHECKING:
     from lablib.cluster.embedded import EmbeddedCluster
     from lablib.cluster.existing import ExistingCluster
+    from lablib.cluster.kind import KindCluster
     from lablib.cluster.pools import NodePool
     from lablib.cluster.status import Status
 
@@ -45,9 +46,12 @@ def up(
     backend: Which = Backend.EMBEDDED,
     name: Name = "lab",
     nodes: Annotated[int | None, typer.Option(min=0, max=500, help="Nodes of --gpu-model.")] = None,
-    gpu_model: Annotated[str | None, typer.Option(help="Such as H100; see --help of status.")] = None,
+    gpu_model: Annotated[str | None, typer.Option(help="Such as H100, A100-80, L40S or T4.")] = None,
     run_pods: Annotated[
         bool, typer.Option(help="Run pods annotated lab/run as processes of yours. No isolation.")
+    ] = False,
+    gpus: Annotated[
+        bool, typer.Option(help="With kind: this machine's GPUs, not NVIDIA's mock driver.")
     ] = False,
 ) -> None:
     """Start a cluster, or mend one that half died. It stays until `lablib cluster down`.
@@ -55,7 +59,7 @@ def up(
     Example: lablib cluster up --nodes 4 --gpu-model H100
     """
     console = Console()
-    cluster = _cluster(backend, name, _pools(nodes, gpu_model), run_pods=run_pods)
+    cluster = _cluster(backend, name, _pools(nodes, gpu_model), run_pods=run_pods, gpus=gpus)
     with _progress(console, "the cluster starts, usually 5 s") as report:
         cluster.up(report)
     _show(console, cluster.status())
@@ -108,16 +112,22 @@ def kubeconfig(name: Name = "lab", backend: Which = Backend.EMBEDDED) -> None:
 
 
 def _cluster(
-    backend: Backend, name: str, pools: tuple[NodePool, ...] | None = None, *, run_pods: bool = False
-) -> EmbeddedCluster | ExistingCluster:
+    backend: Backend,
+    name: str,
+    pools: tuple[NodePool, ...] | None = None,
+    *,
+    run_pods: bool = False,
+    gpus: bool = False,
+) -> EmbeddedCluster | ExistingCluster | KindCluster:
     from lablib.cluster.embedded import EmbeddedCluster
     from lablib.cluster.existing import ExistingCluster
+    from lablib.cluster.kind import KindCluster
     from lablib.settings import Settings
 
     if backend is Backend.EMBEDDED:
         return EmbeddedCluster(name, pools, run_pods=run_pods, keep=True)
     if backend is Backend.KIND:
-        raise LabError("Backend kind is not there yet")
+        return KindCluster(name, gpus=gpus)
     kubeconfig = Settings().kubeconfig
     if kubeconfig is None:
         raise LabError("No cluster is named", remedy="Name its kubeconfig: LAB_KUBECONFIG=~/.kube/config")
