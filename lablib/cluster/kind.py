@@ -1,8 +1,8 @@
 """A cluster in containers, made by kind. Does I/O; starts containers.
 
 It has the methods of EmbeddedCluster. clusters/kind has a config and a script for each kind of GPU: NVIDIA's
-mock driver, or the machine's own GPUs. Nothing here has run on a machine with a container engine yet; what has
-is in docs/cloud.md.
+mock driver, or the machine's own GPUs. Nothing here has run on a machine with a container engine yet;
+docs/cloud.md says what has.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class KindCluster:
         if self.name not in run(["kind", "get", "clusters"]).split():
             report("kind creates the cluster, usually 1 min and a download of 1 GB the first time")
             config = CONFIGS / f"{self._kind}.yaml"
-            options = ["--name", self.name, "--config", config, "--wait", WAIT]
-            run(["kind", "create", "cluster", *options, "--kubeconfig", self.kubeconfig], on_line=report)
+            options = ["--name", self.name, "--config", str(config), "--wait", WAIT]
+            run(["kind", "create", "cluster", *options, "--kubeconfig", str(self.kubeconfig)], on_line=report)
         report("drivers and device plugin are installed, usually 2 min")
         env = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
         run(["bash", CONFIGS / f"{self._kind}.sh"], env=env, on_line=report)

@@ -30,13 +30,14 @@ class Backend(StrEnum):
 
     EMBEDDED = "embedded"
     KIND = "kind"
+    KIND_GPU = "kind-gpu"
     EXISTING = "existing"
 
 
 Name = Annotated[str, typer.Option(help="Name of the cluster; several can run at once.")]
 Which = Annotated[
     Backend,
-    typer.Option("--backend", help="embedded: processes on this machine. kind: containers. existing: yours."),
+    typer.Option("--backend", help="embedded: processes here. kind, kind-gpu: containers. existing: yours."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
@@ -50,16 +51,13 @@ def up(
     run_pods: Annotated[
         bool, typer.Option(help="Run pods annotated lab/run as processes of yours. No isolation.")
     ] = False,
-    gpus: Annotated[
-        bool, typer.Option(help="With kind: this machine's GPUs, not NVIDIA's mock driver.")
-    ] = False,
 ) -> None:
     """Start a cluster, or mend one that half died. It stays until `lablib cluster down`.
 
     Example: lablib cluster up --nodes 4 --gpu-model H100
     """
     console = Console()
-    cluster = _cluster(backend, name, _pools(nodes, gpu_model), run_pods=run_pods, gpus=gpus)
+    cluster = _cluster(backend, name, _pools(nodes, gpu_model), run_pods=run_pods)
     with _progress(console, "the cluster starts, usually 5 s") as report:
         cluster.up(report)
     _show(console, cluster.status())
@@ -112,12 +110,7 @@ def kubeconfig(name: Name = "lab", backend: Which = Backend.EMBEDDED) -> None:
 
 
 def _cluster(
-    backend: Backend,
-    name: str,
-    pools: tuple[NodePool, ...] | None = None,
-    *,
-    run_pods: bool = False,
-    gpus: bool = False,
+    backend: Backend, name: str, pools: tuple[NodePool, ...] | None = None, *, run_pods: bool = False
 ) -> EmbeddedCluster | ExistingCluster | KindCluster:
     from lablib.cluster.embedded import EmbeddedCluster
     from lablib.cluster.existing import ExistingCluster
@@ -126,8 +119,8 @@ def _cluster(
 
     if backend is Backend.EMBEDDED:
         return EmbeddedCluster(name, pools, run_pods=run_pods, keep=True)
-    if backend is Backend.KIND:
-        return KindCluster(name, gpus=gpus)
+    if backend in (Backend.KIND, Backend.KIND_GPU):
+        return KindCluster(name, gpus=backend is Backend.KIND_GPU)
     kubeconfig = Settings().kubeconfig
     if kubeconfig is None:
         raise LabError("No cluster is named", remedy="Name its kubeconfig: LAB_KUBECONFIG=~/.kube/config")

@@ -59,7 +59,7 @@ def test_kind_reads_our_configs(kind, tmp_path, name):
     ("old", "new", "words"),
     [
         ("role: worker", "role: wrker", "not a valid node role"),
-        ("nodes:", "noodles:", "unknown field"),
+        ("nodes:", "noodles:", "field noodles not found"),
         ("v1alpha4", "v9", "unknown apiVersion"),
     ],
 )
