@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
+
+import numpy as np
 
 from lablib.errors import TraceError
 from lablib.gpu.device import Node
 from lablib.scheduling.model import Demand
-from lablib.scheduling.trace import Trace, TracePod, trace_node
+from lablib.scheduling.trace import Trace, TracePod, generate, trace_node
 from lablib.units import GPU_MILLI
 
 NODE_FILE: Final = "openb_node_list_gpu_node.csv"
@@ -36,6 +38,40 @@ def load(folder: Path, pod_file: str = POD_FILE) -> Trace:
         _unique(nodes, folder / NODE_FILE),
         tuple(sorted(_unique(tuple(pods), folder / pod_file), key=lambda pod: pod.created_seconds)),
     )
+
+
+def open_trace(
+    random: np.random.Generator, nodes: int, load_share: float, folder: Path | None = None
+) -> Trace:
+    """A trace of so many nodes: drawn from openb where there is a folder with it, else generated.
+
+    Args:
+        random: where chance comes from.
+        nodes: how many.
+        load_share: pods come until they ask for this share of all GPUs.
+        folder: with the trace's files; Settings().trace_dir names the user's.
+
+    Raises:
+        TraceError: the trace that is named is damaged.
+    """
+    return (
+        generate(random, nodes, load_share)
+        if folder is None
+        else sample(random, load(folder), nodes, load_share)
+    )
+
+
+def sample(random: np.random.Generator, trace: Trace, nodes: int, load_share: float) -> Trace:
+    """Some nodes of a trace, and its pods in an order of chance until they ask for enough."""
+    chosen = random.choice(len(trace.nodes), size=min(nodes, len(trace.nodes)), replace=False)
+    part = Trace(tuple(trace.nodes[index] for index in sorted(chosen)), ())
+    pods, asked = [], 0
+    for place, index in enumerate(random.permutation(len(trace.pods))):
+        if asked >= load_share * part.capacity_milli:
+            break
+        pods.append(replace(trace.pods[index], created_seconds=float(place), deleted_seconds=None))
+        asked += pods[-1].demand.total_gpu_milli
+    return replace(part, pods=tuple(pods))
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ check.e3_1(fragmentation)
 # ## 4 · Fill sixty nodes
 #
 # Time for the real thing. Sixty nodes and some 450 pods, in the proportions of a trace that Alibaba published
-# (*openb*, 2023): eight-GPU machines, two-GPU machines, old and new; one pod in eight wants no GPU, four in ten want part of one.
+# (*openb*, 2023; have it? `LAB_TRACE_DIR` names its folder, and your pods come from it): eight-GPU machines, two-GPU machines, old and new; one pod in eight wants no GPU, four in ten want part of one.
 #
 # ### 4.1 A report that tells the truth
 #
@@ -311,11 +311,13 @@ from lablib.plots.live import Live
 from lablib.plots.map import cluster_map
 from lablib.scheduling.arrivals import arrive
 from lablib.scheduling.fragmentation import typical_pods
+from lablib.scheduling.openb import open_trace
 from lablib.scheduling.report import assign
-from lablib.scheduling.trace import as_pod, asking_whole, generate
+from lablib.scheduling.trace import as_pod, asking_whole
+from lablib.settings import Settings
 
 report_of = check.best("4.1", allocation_report)
-trace = generate(np.random.default_rng(1), nodes=60, load=1.1)
+trace = open_trace(np.random.default_rng(1), nodes=60, load_share=1.1, folder=Settings().trace_dir)
 typical = typical_pods(pod.demand for pod in trace.pods)
 print(
     f"{len(trace.nodes)} nodes, {trace.capacity_milli // 1000} GPUs, {len(trace.pods)} pods, "

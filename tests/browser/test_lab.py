@@ -84,7 +84,7 @@ def test_a_wrong_answer_a_right_one_and_the_map(notebook):
     for text in ("def gpu_demand(pod):", "def fragmentation(state, typical):", "demand_of = check.best"):
         notebook.run(text)
     notebook.run("def allocation_report(assignment, pods, typical):")
-    notebook.run("trace = generate(")
+    notebook.run("trace = open_trace(")
     notebook.run("with Live() as live:\n    full")
     picture = notebook.cell("full = arrive").locator("svg[role=img]").first
     title = picture.locator("title").first.text_content()

@@ -10,7 +10,7 @@ import pytest
 from lablib.errors import TraceError
 from lablib.scheduling.demand import gpu_demand
 from lablib.scheduling.fragmentation import typical_pods
-from lablib.scheduling.openb import NODE_FILE, POD_FILE, load
+from lablib.scheduling.openb import NODE_FILE, POD_FILE, load, open_trace
 from lablib.scheduling.trace import as_pod, asking_whole, generate, trace_node
 from lablib.settings import REPOSITORY
 
@@ -181,3 +181,12 @@ def test_a_missing_folder_is_said(tmp_path):
     (tmp_path / NODE_FILE).mkdir()
     with pytest.raises(TraceError, match="can't be read"):
         load(tmp_path)
+
+
+@needs_openb
+def test_the_named_trace_is_drawn_from_and_else_one_is_generated():
+    assert open_trace(np.random.default_rng(1), 60, 1.1) == trace(1, nodes=60, load=1.1)
+    real = open_trace(np.random.default_rng(1), 60, 1.1, OPENB)
+    assert len(real.nodes) == 60
+    assert all(pod.name.startswith("openb-pod") for pod in real.pods)
+    assert 1.1 <= real.requested_milli / real.capacity_milli < 1.15
