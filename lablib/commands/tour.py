@@ -72,9 +72,8 @@ def _cluster(say: Say) -> None:
 
 def _gpu(say: Say) -> None:
     from lablib.clock import ManualClock
-    from lablib.gpu.driver import SimulatedGpu
     from lablib.gpu.nvml import open_telemetry
-    from lablib.gpu.simulation import Change
+    from lablib.gpu.simulation import Change, SimulatedGpu
     from lablib.gpu.telemetry import thermal_margin
 
     clock = ManualClock()

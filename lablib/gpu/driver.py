@@ -11,7 +11,6 @@ process is led to believe that there is a GPU. simulation.py says how the GPUs b
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -19,50 +18,8 @@ from typing import Any, Self
 import pynvml
 
 from lablib.clock import Clock, SystemClock
-from lablib.errors import GpuError
 from lablib.gpu.library import Library
-from lablib.gpu.mig import PROFILES, Placement, Profile
-from lablib.gpu.models import MODELS
-from lablib.gpu.simulation import Change, State, advance
-
-
-class SimulatedGpu:
-    """One GPU of a simulated driver.
-
-    Args:
-        model: a key of lablib.gpu.models.MODELS.
-        script: what happens to it, by seconds since the driver was loaded.
-        ambient_celsius: of the air around it.
-
-    Raises:
-        GpuError: there is no such model.
-    """
-
-    def __init__(self, model: str, script: Sequence[Change] = (), ambient_celsius: float = 25.0) -> None:
-        if model not in MODELS or not MODELS[model].power_limit_watts:
-            known = sorted(name for name, each in MODELS.items() if each.power_limit_watts)
-            raise GpuError(f"There is no GPU model {model}", remedy=f"Choose one of {', '.join(known)}")
-        self.script = list(script)
-        self.state = State.new(MODELS[model], ambient_celsius)
-        self.uuid = f"GPU-{uuid.uuid5(uuid.NAMESPACE_OID, f'{model}-{id(self)}')}"
-        self.mig = False
-        """Whether MIG mode is on."""
-        self.instances: dict[int, tuple[Profile, Placement]] = {}
-        """MIG instances by their id."""
-
-    @property
-    def profiles(self) -> tuple[Profile, ...]:
-        """What it can be cut into."""
-        return PROFILES.get(self.state.model.name, ())
-
-    def at(self, seconds: float) -> State:
-        """Its state then; time only goes forward."""
-        self.state = advance(self.state, self.script, seconds)
-        return self.state
-
-    def change(self, **wanted: Any) -> None:
-        """Something happens to it now: fields of Change."""
-        self.script.append(Change(self.state.seconds, **wanted))
+from lablib.gpu.simulation import SimulatedGpu
 
 
 class SimulatedDriver:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pynvml
 
 from lablib.clock import Clock
-from lablib.gpu.simulation import Fault
-
-if TYPE_CHECKING:
-    from lablib.gpu.driver import SimulatedGpu
+from lablib.gpu.simulation import Fault, SimulatedGpu
 
 
 class Devices:

@@ -7,17 +7,15 @@ FUNCTION_NOT_FOUND in nvidia-ml-py, as an older driver's would. library_mig.py h
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pynvml
 
 from lablib.gpu.handles import of_device, put, put_handle, put_text
 from lablib.gpu.library_mig import MigLibrary
+from lablib.gpu.simulation import SimulatedGpu
 from lablib.gpu.telemetry import REASONS
 from lablib.units import MIB
-
-if TYPE_CHECKING:
-    from lablib.gpu.driver import SimulatedGpu
 
 DRIVER_VERSION: Final = b"simulated"
 

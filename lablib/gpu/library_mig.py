@@ -5,15 +5,13 @@ Instances can be made where the silicon allows it and nowhere else (mig.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pynvml
 
 from lablib.gpu.handles import Devices, number_of, of_device, put, put_handle
 from lablib.gpu.mig import Placement, Profile, legal_starts, occupied_slices
-
-if TYPE_CHECKING:
-    from lablib.gpu.driver import SimulatedGpu
+from lablib.gpu.simulation import SimulatedGpu
 
 PROFILE_NUMBERS: Final = {0: 19, 1: 14, 2: 9, 3: 5, 4: 0, 7: 20, 9: 15}
 """Profile ids by NVML_GPU_INSTANCE_PROFILE_*: 1, 2, 3, 4 and 7 slices, then 1_SLICE_REV1 and _REV2."""

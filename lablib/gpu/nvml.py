@@ -14,8 +14,9 @@ import pynvml
 
 from lablib.clock import Clock
 from lablib.errors import GpuError
-from lablib.gpu.driver import SimulatedDriver, SimulatedGpu
+from lablib.gpu.driver import SimulatedDriver
 from lablib.gpu.library import DRIVER_VERSION
+from lablib.gpu.simulation import SimulatedGpu
 from lablib.gpu.telemetry import REASONS, Sample
 from lablib.units import MIB
 

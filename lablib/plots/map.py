@@ -3,21 +3,34 @@
 A box is a GPU and is drawn to scale: a pod that holds half of it fills half. Tenants differ by colour and by
 hatch, so that the map can be read without colours. What is idle is empty; idle and of use to nobody who
 usually comes is hatched; an unhealthy GPU is crossed out. Every map carries its content as text, and
-`as_text` draws it for a terminal. svg.py does the drawing.
+`as_text` draws it for a terminal.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import groupby
 from typing import Final
 
+from lablib.plots.svg import CHARACTER, STRANDED, patterns, picture, rectangle
 from lablib.scheduling.fragmentation import TypicalPod
 from lablib.scheduling.report import Assignment, Holding, stranded_gpus
 from lablib.units import GPU_MILLI
 
+BOX: Final = 16
+"""Pixels of a box's side."""
+STEP: Final = BOX + 3
+ROW: Final = BOX + 4
+MARGIN: Final = 14
+HEADLINE: Final = 26
+POOL_TITLE: Final = 20
+TALLEST: Final = 17
+"""Rows and pool titles of one column; the rest goes to the next."""
+HOT_CELSIUS: Final = 5.0
+"""A GPU with less margin than this gets a hot outline."""
 LEVELS: Final = "·▁▂▃▄▅▆▇█"
 """How full a GPU is, for a terminal."""
 
@@ -113,8 +126,6 @@ class ClusterMap:
         return self.as_text()
 
     def _repr_html_(self) -> str:
-        from lablib.plots.svg import draw  # it draws these values
-
         return draw(self)
 
 
@@ -176,3 +187,113 @@ def _held(assignment: Assignment, tenant: Callable[[Holding], str]) -> dict[tupl
             piece = Slice(tenant(holding), holding.demand.gpu_milli, holding.pod.name)
             held.setdefault((holding.pod.node or "", index), []).append(piece)
     return held
+
+
+# Drawn
+
+
+def draw(cluster: ClusterMap) -> str:
+    """The map as an SVG element, with its content as text in <title> and <desc>."""
+    columns = list(_columns(cluster.rows))
+    widths = [_width(column) for column in columns]
+    tallest = max((sum(_height(part) for part in column) for column in columns), default=0)
+    width = int(sum(widths) + MARGIN * max(len(columns) - 1, 0))
+    height = HEADLINE + tallest + ROW + 6
+    body: list[str] = []
+    left = 0.0
+    for column, column_width in zip(columns, widths, strict=True):
+        body.extend(_column(column, left, cluster.tenants))
+        left += column_width + MARGIN
+    return picture(
+        (max(width, 480), height),
+        cluster.headline,
+        cluster.description(),
+        f"{patterns(len(cluster.tenants))}{''.join(body)}{_legend(cluster, HEADLINE + tallest + 4)}",
+    )
+
+
+Part = Row | str
+"""A node, or the title of a pool."""
+
+
+def _columns(rows: Sequence[Row]) -> Iterator[list[Part]]:
+    """Nodes and pool titles, cut into columns; a pool that goes on in the next has its title again."""
+    column: list[Part] = []
+    for pool, members in groupby(rows, key=lambda row: row.pool):
+        if len(column) > TALLEST - 3:
+            yield column
+            column = []
+        column.append(pool or "no GPU")
+        for row in members:
+            if len(column) >= TALLEST:
+                yield column
+                column = [pool or "no GPU"]
+            column.append(row)
+    if column:
+        yield column
+
+
+def _height(part: Part) -> int:
+    return POOL_TITLE if isinstance(part, str) else ROW
+
+
+def _width(column: Sequence[Part]) -> float:
+    rows = [part for part in column if isinstance(part, Row)]
+    return _names(rows) + max((len(row.boxes) for row in rows), default=0) * STEP
+
+
+def _names(rows: Sequence[Row]) -> float:
+    return 8 + CHARACTER * max((len(row.name) for row in rows), default=0)
+
+
+def _column(column: Sequence[Part], left: float, tenants: Sequence[str]) -> Iterator[str]:
+    names = _names([part for part in column if isinstance(part, Row)])
+    top = float(HEADLINE)
+    for part in column:
+        if isinstance(part, str):
+            yield f'<text x="{left:.0f}" y="{top + 14:.0f}" style="font-weight: 600">{escape(part)}</text>'
+        else:
+            alert = f' fill="{STRANDED}"' if part.refused else ""
+            yield f'<text x="{left:.0f}" y="{top + 12:.0f}"{alert}>{escape(part.name)}</text>'
+            for number, box in enumerate(part.boxes):
+                yield _box(box, left + names + number * STEP, top, tenants)
+        top += _height(part)
+
+
+def _box(box: Box, x: float, y: float, tenants: Sequence[str]) -> str:
+    """A GPU: idle ground, then who holds it from the bottom up, then its outline."""
+    hot = box.margin_celsius is not None and box.margin_celsius < HOT_CELSIUS
+    outline = (
+        f'stroke="{STRANDED}" stroke-width="2"' if hot else 'stroke="currentColor" stroke-opacity="0.45"'
+    )
+    ground = "url(#lab-stranded)" if box.stranded else "none"
+    parts, bottom = [rectangle((x, y, BOX, BOX), ground)], y + BOX
+    for piece in box.slices:
+        height = BOX * piece.milli / GPU_MILLI
+        bottom -= height
+        fill = f"url(#lab-tenant-{tenants.index(piece.tenant) % 8})"
+        tip = f"{piece.what}: {piece.milli / GPU_MILLI:g} GPU"
+        parts.append(rectangle((x, bottom, BOX, height), fill, tip))
+    parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{BOX}" height="{BOX}" rx="2" fill="none" {outline}/>')
+    if not box.healthy:
+        cross = f"M{x:.1f} {y:.1f}l{BOX} {BOX}m0 -{BOX}l-{BOX} {BOX}"
+        parts.append(f'<path d="{cross}" stroke="{STRANDED}" stroke-width="2"/>')
+    return "".join(parts)
+
+
+def _legend(cluster: ClusterMap, y: float) -> str:
+    """What the fills mean; only those that occur."""
+    boxes = [box for row in cluster.rows for box in row.boxes]
+    entries = [(name, f"url(#lab-tenant-{number % 8})") for number, name in enumerate(cluster.tenants)]
+    entries.append(("idle", "none"))
+    if any(box.stranded for box in boxes):
+        entries.append(("stranded: no pod that usually comes can use it", "url(#lab-stranded)"))
+    parts, x = [], 0.0
+    for name, fill in entries:
+        parts.append(
+            f'<rect x="{x:.0f}" y="{y:.0f}" width="{BOX}" height="{BOX}" rx="2" fill="{fill}" '
+            f'stroke="currentColor" stroke-opacity="0.45"/>'
+            f'<text x="{x + BOX + 5:.0f}" y="{y + 12:.0f}">{escape(name)}</text>'
+        )
+        x += BOX + 18 + CHARACTER * len(name)
+    return "".join(parts)

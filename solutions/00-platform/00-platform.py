@@ -168,9 +168,8 @@ print("orphan now sits on", client.pod("orphan").node)
 
 # %%
 from lablib.clock import ManualClock
-from lablib.gpu.driver import SimulatedGpu
 from lablib.gpu.nvml import open_telemetry
-from lablib.gpu.simulation import Change
+from lablib.gpu.simulation import Change, SimulatedGpu
 
 with open_telemetry() as telemetry:
     print("These readings come from", telemetry.source)

@@ -10,9 +10,9 @@ from dataclasses import asdict
 
 import psutil
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from lablib.cluster.supervisor import COMPONENTS, Component, read_processes, write_json
+from tests.waiting import eventually, marked
 
 WAIT = "import signal; signal.pause()"
 DEAF = (
@@ -21,16 +21,6 @@ DEAF = (
 ORPHAN = (
     "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]], start_new_session=True)"
 )
-
-
-def eventually(value):
-    retrying = Retrying(
-        retry=retry_if_result(lambda answer: not answer),
-        stop=stop_after_delay(30),
-        wait=wait_fixed(0.02),
-        retry_error_callback=lambda state: state.outcome.result(),
-    )
-    return retrying(value)
 
 
 class Ground:
@@ -54,14 +44,7 @@ class Ground:
         return self.process
 
     def marked(self):
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("MARK") == self.mark and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return found
+        return marked("MARK", self.mark)
 
     def running(self, name):
         return read_processes(self.folder)[name]

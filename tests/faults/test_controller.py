@@ -5,12 +5,11 @@ import signal
 import subprocess
 import sys
 
-import psutil
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from lablib.errors import LabError
 from lablib.faults.controller import Attempt, LocalRay, TaskStory, count_through_a_kill
+from tests.waiting import eventually, marked
 
 OWNER = """
 import time
@@ -19,28 +18,6 @@ with LocalRay(workers=1):
     print("up", flush=True)
     time.sleep(600)
 """
-
-
-def ray_processes(mark):
-    """Every process that carries the mark in its environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("LAB_TEST") == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def eventually(value):
-    retrying = Retrying(
-        retry=retry_if_result(lambda answer: not answer),
-        stop=stop_after_delay(60),
-        wait=wait_fixed(0.1),
-        retry_error_callback=lambda state: state.outcome.result(),
-    )
-    return retrying(value)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +64,7 @@ def test_ray_ends_with_its_owner_even_when_that_is_killed():
         [sys.executable, "-c", OWNER], stdout=subprocess.PIPE, env={**os.environ, "LAB_TEST": mark}
     ) as owner:
         assert owner.stdout.readline() == b"up\n"
-        assert len(ray_processes(mark)) > 2
+        assert len(marked("LAB_TEST", mark)) > 2
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-    assert eventually(lambda: not ray_processes(mark))
+    assert eventually(lambda: not marked("LAB_TEST", mark))

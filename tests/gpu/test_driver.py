@@ -7,11 +7,11 @@ import pytest
 
 from lablib.clock import ManualClock
 from lablib.errors import GpuError
-from lablib.gpu.driver import SimulatedDriver, SimulatedGpu
+from lablib.gpu.driver import SimulatedDriver
 from lablib.gpu.mig import PROFILES
 from lablib.gpu.models import MODELS
 from lablib.gpu.nvml import NvmlTelemetry, has_driver, nvml, open_telemetry
-from lablib.gpu.simulation import Change, Fault, State, advance
+from lablib.gpu.simulation import Change, Fault, SimulatedGpu, State, advance
 from lablib.gpu.telemetry import HARDWARE_THERMAL, IDLE, POWER_CAP, THERMAL, Sample, thermal_margin
 
 BUSY = Change(0, utilization=1.0)
@@ -130,7 +130,7 @@ def test_a_change_can_come_while_a_program_runs(clock):
     with driver(clock, gpu), nvml() as telemetry:
         clock.sleep(5)
         telemetry.sample(0)
-        gpu.change(memory_used_mib=1000, uncorrectable_errors=2)
+        gpu.change(Change(0, memory_used_mib=1000, uncorrectable_errors=2))
         clock.sleep(1)
         sample = telemetry.sample(0)
     assert (sample.memory_used_mib, sample.uncorrectable_errors) == (1000, 2)

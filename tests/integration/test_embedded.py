@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from lablib.cluster import embedded as module
 from lablib.cluster.convert import pod_manifest
@@ -21,6 +20,7 @@ from lablib.cluster.pools import NodePool
 from lablib.cluster.record import free_ports, processes, read_record
 from lablib.errors import ClusterError, Conflict, Forbidden, LabError, NotFound
 from lablib.scheduling.model import RUNNING, Pod
+from tests.waiting import eventually
 
 SMALL = (NodePool("H100", nodes=2),)
 ADMIN_ROLE = {
@@ -29,17 +29,6 @@ ADMIN_ROLE = {
     "metadata": {"name": "cluster-admin"},
 }
 COMPONENTS = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok")
-
-
-def eventually(value):
-    """Ask until the answer is true; the last answer."""
-    retrying = Retrying(
-        retry=retry_if_result(lambda answer: not answer),
-        stop=stop_after_delay(60),
-        wait=wait_fixed(0.05),
-        retry_error_callback=lambda state: state.outcome.result(),
-    )
-    return retrying(value)
 
 
 def health(cluster, name):

@@ -5,40 +5,21 @@ import signal
 import sys
 import uuid
 
-import psutil
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from lablib.cluster.embedded import EmbeddedCluster
 from lablib.cluster.podprocess import UID
 from lablib.cluster.pools import NodePool
 from lablib.cluster.supervisor import read_processes
 from lablib.cluster.wait import wait_until
+from tests.waiting import eventually, marked
 
 SMALL = (NodePool("H100", nodes=4, cpu_milli=1_000_000),)
 
 
-def eventually(value):
-    retrying = Retrying(
-        retry=retry_if_result(lambda answer: not answer),
-        stop=stop_after_delay(60),
-        wait=wait_fixed(0.05),
-        retry_error_callback=lambda state: state.outcome.result(),
-    )
-    return retrying(value)
-
-
 def processes(*uids):
     """Processes of these pods; of any pod when none is named."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            uid = process.environ().get(UID)
-            if uid and (uid in uids or not uids) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
+    return marked(UID, *uids)
 
 
 @pytest.fixture(scope="module")
