@@ -61,7 +61,7 @@ def _cluster(say: Say) -> None:
         say(
             f"{', '.join(part.name for part in parts)}: {sum(part.memory_mib or 0 for part in parts):.0f} MiB"
         )
-        for number, gpus in enumerate([1, 2, 4, 8, 1, 4, 8, 2]):
+        for number, gpus in enumerate([6, 6, 6, 4, 4, 1, 2, 8]):
             client.create(pod_manifest(Pod(f"train-{number}", resources={"nvidia.com/gpu": gpus})))
         found = wait_until(client, lambda listing: all(pod.node or pod.reason for pod in listing.pods))
         say(cluster_map(assign(found.nodes, found.pods)).as_text())
@@ -104,7 +104,7 @@ def _engine(say: Say) -> None:
 STOPS: tuple[tuple[str, str, Callable[[Say], None]], ...] = (
     (
         "a Kubernetes control plane on your desk (5 s)",
-        "A real scheduler placed these pods; one waits although GPUs are free: no node has eight.",
+        "A real scheduler placed these pods. The last wants eight GPUs: three are free, on three nodes.",
         _cluster,
     ),
     (

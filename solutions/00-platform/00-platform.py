@@ -64,7 +64,7 @@ from lablib.cluster.convert import pod_manifest
 from lablib.cluster.wait import wait_until
 from lablib.scheduling.model import Pod
 
-for number, gpus in enumerate([1, 2, 4, 8, 1, 4, 8, 2]):
+for number, gpus in enumerate([6, 6, 6, 4, 4, 1, 2, 8]):
     client.create(pod_manifest(Pod(f"train-{number}", cpu_milli=4000, resources={"nvidia.com/gpu": gpus})))
 
 answered = wait_until(client, lambda listing: all(pod.node or pod.reason for pod in listing.pods))

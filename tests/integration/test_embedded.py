@@ -76,7 +76,7 @@ def test_a_component_that_hangs_is_unhealthy_and_is_replaced(kept):
 def test_a_killed_supervisor_takes_all_along_and_up_brings_the_objects_back(kept):
     os.kill(read_record(kept.folder).supervisor.pid, signal.SIGKILL)
     assert eventually(lambda: not list(processes(kept.folder)))
-    assert {each.state for each in kept.status().components} == {"ended"}
+    assert eventually(lambda: {each.state for each in kept.status().components} == {"ended"})
 
     kept.up()
 
