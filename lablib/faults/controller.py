@@ -17,6 +17,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -73,14 +74,15 @@ class LocalRay:
 
     Args:
         workers: how many tasks run at once.
+        say: called with a line before what takes seconds.
 
     Raises:
         SetupError: Ray is not installed.
         LabError: it can't start, or one is running in this process already.
     """
 
-    def __init__(self, workers: int = 2) -> None:
-        self._workers = workers
+    def __init__(self, workers: int = 2, say: Callable[[str], None] = lambda _: None) -> None:
+        self._workers, self._say = workers, say
         self._folder = Path()
 
     def __enter__(self) -> Self:
@@ -92,6 +94,7 @@ class LocalRay:
             raise SetupError(f"Ray can't be imported: {error}", remedy="Run: make setup") from error
         if ray.is_initialized():
             raise LabError("Ray runs in this process already", remedy="End it first: ray.shutdown()")
+        self._say("Ray starts: 5 to 15 s")
         # A short path: Ray's sockets lie in it, and a socket's path may have 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from html import escape
 from typing import Final
 
@@ -23,8 +24,13 @@ STRANDED: Final = "#D55E00"
 
 
 def picture(size: tuple[int, int], headline: str, description: str, inside: str) -> str:
-    """An SVG element of a width and a height, with its headline on it and its content as text in it."""
+    """An SVG element of a width and a height, with its headline on it and its content as text in it.
+
+    Fills get names of this picture's own: a page that shows several would take the first one's, even where
+    that is scrolled out of sight and draws nothing.
+    """
     width, height = size
+    inside = inside.replace("lab-", f"lab-{zlib.crc32((headline + inside).encode()):08x}-")
     style = f"width: 100%; max-width: {width}px; font: 11px system-ui, sans-serif; fill: currentColor"
     box = f'viewBox="0 0 {width} {height}" style="{style}"'
     return (

@@ -50,7 +50,9 @@ check, predict, ledger = open_lab("00-platform")
 from lablib.cluster.backends import open_cluster
 from lablib.cluster.pools import NodePool
 
-cluster = open_cluster("lab-00", [NodePool("H100", nodes=3), NodePool("T4", nodes=2, gpus=4)])
+cluster = open_cluster(
+    "lab-00", [NodePool("H100", nodes=3), NodePool("T4", nodes=2, gpus=4)]
+)
 cluster.up(print)
 client = cluster.client()
 [node.name for node in client.nodes()]
@@ -65,11 +67,22 @@ from lablib.cluster.wait import wait_until
 from lablib.scheduling.model import Pod
 
 for number, gpus in enumerate([6, 6, 6, 4, 4, 1, 2, 8]):
-    client.create(pod_manifest(Pod(f"train-{number}", cpu_milli=4000, resources={"nvidia.com/gpu": gpus})))
+    client.create(
+        pod_manifest(
+            Pod(
+                f"train-{number}",
+                cpu_milli=4000,
+                resources={"nvidia.com/gpu": gpus},
+            )
+        )
+    )
 
-answered = wait_until(client, lambda listing: all(pod.node or pod.reason for pod in listing.pods))
+answered = wait_until(
+    client, lambda listing: all(pod.node or pod.reason for pod in listing.pods)
+)
 for pod in answered.pods:
-    print(f"{pod.name} asks for {pod.resources['nvidia.com/gpu']} GPUs: {pod.node or pod.reason}")
+    gpus = pod.resources["nvidia.com/gpu"]
+    print(f"{pod.name} asks for {gpus} GPUs: {pod.node or pod.reason}")
 
 # %% [markdown]
 # And there it is, the **cluster map**. Nodes are rows, GPUs are boxes. A box fills with what runs on it.
@@ -98,12 +111,13 @@ predict("1.1", free=...)
 
 # %% exercise="1.1"
 def gpus_by_node(client):
-    """Capacity, allocated and free GPUs of every node: {name: (capacity, allocated, free)}.
+    """GPUs of every node: {name: (capacity, allocated, free)}.
 
-    A node has     .name, and .resources: what can be given out, e.g. {"nvidia.com/gpu": 8}
-    A pod has      .node: the name of its node, None while it waits for one
-                   .phase: "Pending", "Running", "Succeeded" or "Failed"
-                   .resources: what it asks for, e.g. {"nvidia.com/gpu": 2}
+    A node has    .name
+                  .resources: what can be given out, e.g. {"nvidia.com/gpu": 8}
+    A pod has     .node: the name of its node, None while it waits for one
+                  .phase: "Pending", "Running", "Succeeded" or "Failed"
+                  .resources: what it asks for, e.g. {"nvidia.com/gpu": 2}
 
     A pod holds its GPUs from the moment it is bound to a node until it has ended.
     """
@@ -115,7 +129,11 @@ def gpus_by_node(client):
     counts = {}
     for node in client.nodes():
         capacity = node.resources.get("nvidia.com/gpu", 0)
-        counts[node.name] = (capacity, allocated[node.name], capacity - allocated[node.name])
+        counts[node.name] = (
+            capacity,
+            allocated[node.name],
+            capacity - allocated[node.name],
+        )
     return counts
     ### END SOLUTION
 
@@ -141,11 +159,14 @@ print("free in all:", sum(free for _, _, free in table.values()))
 import os
 import signal
 
-scheduler = [part for part in cluster.status().components if part.name == "kube-scheduler"]
+scheduler = [
+    part for part in cluster.status().components if part.name == "kube-scheduler"
+]
 for part in scheduler:  # none on a cluster that isn't ours to break
     os.kill(part.pid, signal.SIGKILL)
 client.create(pod_manifest(Pod("orphan", resources={"nvidia.com/gpu": 1})))
-print("the new pod is", client.pod("orphan").phase, "and sits on", client.pod("orphan").node)
+orphan = client.pod("orphan")
+print(f"the new pod is {orphan.phase} and sits on {orphan.node or 'no node'}")
 for part in cluster.status().components:
     print(part.name, part.state, part.detail)
 
@@ -156,7 +177,9 @@ for part in cluster.status().components:
 
 # %%
 cluster.up(print)
-found = wait_until(client, lambda listing: all(pod.node or pod.reason for pod in listing.pods))
+found = wait_until(
+    client, lambda listing: all(pod.node or pod.reason for pod in listing.pods)
+)
 print("orphan now sits on", client.pod("orphan").node)
 
 # %% [markdown]
@@ -175,9 +198,8 @@ with open_telemetry() as telemetry:
     print("These readings come from", telemetry.source)
     for device in range(telemetry.count()):
         sample = telemetry.sample(device)
-        print(
-            f"  {sample.model}: {sample.temperature_celsius} degrees, slows down at {sample.max_operating_celsius}"
-        )
+        print(f"  {sample.model}: {sample.temperature_celsius} degrees,", end=" ")
+        print(f"slows down at {sample.max_operating_celsius}")
 
 # %% [markdown]
 # ### 2.1 How far is it from slowing down?
@@ -196,20 +218,23 @@ predict("2.1", margin=...)
 
 # %% exercise="2.1"
 def thermal_margin(sample):
-    """Degrees Celsius left before this GPU slows down; negative when it is past that.
+    """Degrees Celsius left before this GPU slows down; negative when past that.
 
-    sample.margin_celsius          what the driver itself says; None if it doesn't
+    sample.margin_celsius          what the driver itself says, or None
     sample.temperature_celsius     now
-    sample.max_operating_celsius   from here on the driver takes clocks away; None if unknown
-    sample.slowdown_celsius        from here on the hardware halves them; None if unknown
+    sample.max_operating_celsius   from here on the driver takes clocks away, or None
+    sample.slowdown_celsius        from here on the hardware halves them, or None
 
-    At least one of the last two is known wherever the driver doesn't tell the margin.
+    Where the driver doesn't tell the margin, one of the last two is known.
     """
     ### BEGIN SOLUTION
     if sample.margin_celsius is not None:
         return sample.margin_celsius
     thresholds = [sample.max_operating_celsius, sample.slowdown_celsius]
-    return min(limit for limit in thresholds if limit is not None) - sample.temperature_celsius
+    return (
+        min(limit for limit in thresholds if limit is not None)
+        - sample.temperature_celsius
+    )
     ### END SOLUTION
 
 
@@ -233,7 +258,10 @@ from lablib.plots.charts import lines
 
 margin = check.best("2.1", thermal_margin)
 names, seconds = ["A100-80", "H100", "T4"], list(range(0, 181, 5))
-gpus = [SimulatedGpu(name, [Change(10, utilization=1.0)], ambient_celsius=58) for name in names]
+gpus = [
+    SimulatedGpu(name, [Change(10, utilization=1.0)], ambient_celsius=58)
+    for name in names
+]
 clock = ManualClock()
 samples = {name: [] for name in names}
 with SimulatedDriver(gpus, clock), nvml() as telemetry:
@@ -246,7 +274,7 @@ lines(
     seconds,
     {name: [margin(sample) for sample in samples[name]] for name in names},
     labels=("seconds", "margin, degrees"),
-    alt="Margins of three GPUs under load fall from about 25 degrees to about zero and stay there.",
+    alt="Margins of three GPUs under load fall from 25 degrees to zero and stay there.",
 )
 
 # %% [markdown]
@@ -260,10 +288,11 @@ for name in names:
     throttled_at[name] = first.temperature_celsius
     lost = 1 - last.clock_mhz / last.max_clock_mhz
     held = last.thermal_violation_ns / 1e9
+    print(f"{name}: slowed down from {first.temperature_celsius} degrees")
+    print(f"    clock {lost:.0%} lower after three minutes")
     print(
-        f"{name}: slowed down from {first.temperature_celsius} degrees; clock {lost:.0%} lower after three minutes"
+        f"    it says why: {', '.join(last.reasons)}; held down for {held:.0f} s in all"
     )
-    print(f"    it says why: {', '.join(last.reasons)}; held down for {held:.0f} s in all")
 
 # %% [markdown]
 # Now the article's claim: *"chips throttle silently at 85 degrees"*. The thresholds differ from model to
@@ -277,9 +306,11 @@ for name in names:
 ledger(
     "Chips throttle silently at 85 degrees",
     predicted="2.2",
-    measurement="; ".join(f"{name} from {celsius}" for name, celsius in throttled_at.items())
+    measurement="; ".join(
+        f"{name} from {celsius}" for name, celsius in throttled_at.items()
+    )
     + " degrees (simulated)",
-    literature="published: 85 (A100), 87 (H100), 89 (T4); reasons and counters are in NVML",
+    literature="published: 85 (A100), 87 (H100), 89 (T4); NVML has reason and counter",
     verdict="does not hold",
 )
 
@@ -288,13 +319,11 @@ ledger(
 #
 # **Ray** runs Python functions in other processes, on one machine or on a thousand. This task counts to six.
 # After the third step we kill its process.
-#
-# Starting Ray takes about five seconds.
 
 # %%
 from lablib.faults.controller import LocalRay, count_through_a_kill
 
-with LocalRay():
+with LocalRay(say=print):
     story = count_through_a_kill(steps=6, kill_after=3)
 print(story)
 
@@ -318,7 +347,7 @@ from lablib.plots.live import Live
 
 prompts = {"a haiku": [3] * 20, "an essay": [4] * 90, "a shopping list": [5] * 40}
 tables = []
-with TinyEngine(blocks=24) as engine, Live() as live:
+with TinyEngine(blocks=24, say=print) as engine, Live() as live:
     for table in engine.steps(prompts, max_tokens=60):
         tables.append(table)
         if table.requests:

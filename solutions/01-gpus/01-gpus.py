@@ -91,7 +91,9 @@ def gpu_demand(pod):
     if len(found) > 1:
         raise ValueError("two notations at once")
     gpus, milli, gpu_memory = found[0] if found else (0, 0, 0)
-    return Demand(pod.cpu_milli, pod.memory_mib, gpus, milli, gpu_memory, pod.gpu_models)
+    return Demand(
+        pod.cpu_milli, pod.memory_mib, gpus, milli, gpu_memory, pod.gpu_models
+    )
     ### END SOLUTION
 
 
@@ -114,7 +116,9 @@ small.up(print)
 with small.client() as client:
     for name in ("first", "second"):
         client.create(pod_manifest(Pod(name, annotations={"gpu-fraction": "0.7"})))
-    found = wait_until(client, lambda listing: all(pod.node or pod.reason for pod in listing.pods))
+    found = wait_until(
+        client, lambda listing: all(pod.node or pod.reason for pod in listing.pods)
+    )
     for pod in found.pods:
         print(f"{pod.name} wants 0.7 of a GPU and is bound to {pod.node}")
 _ = small.down()
@@ -143,7 +147,7 @@ predict("2.1", fits=...)
 def can_run(state, demand):
     """Whether a pod fits on a node, beside what runs there: True or False.
 
-    state.node              .ready, .unschedulable (it is cordoned), .model (of its GPUs)
+    state.node                  .ready, .unschedulable (cordoned), .model (of its GPUs)
     state.cpu_milli_free, state.memory_mib_free
     state.gpu_milli_free        what is left of each GPU, e.g. (1000, 190)
     state.gpu_memory_mib_free   MiB left on each GPU, in the same order
@@ -153,12 +157,18 @@ def can_run(state, demand):
     node = state.node
     if not node.ready or node.unschedulable:
         return False
-    if demand.cpu_milli > state.cpu_milli_free or demand.memory_mib > state.memory_mib_free:
+    if (
+        demand.cpu_milli > state.cpu_milli_free
+        or demand.memory_mib > state.memory_mib_free
+    ):
         return False
     if demand.gpus and demand.gpu_models and node.model not in demand.gpu_models:
         return False
     left = zip(state.gpu_milli_free, state.gpu_memory_mib_free)
-    room = [milli >= demand.gpu_milli and memory >= demand.gpu_memory_mib for milli, memory in left]
+    room = [
+        milli >= demand.gpu_milli and memory >= demand.gpu_memory_mib
+        for milli, memory in left
+    ]
     return sum(room) >= demand.gpus
     ### END SOLUTION
 
@@ -201,8 +211,8 @@ def fragmentation(state, typical):
     state      as in 2.1
     typical    a list; each has .demand (a Demand) and .share (they add up to 1)
 
-    "Could run" means here: it wants a GPU, enough GPUs have room, the CPU is enough, the model is right.
-    Host memory and memory of GPUs are not looked at.
+    "Could run" means here: it wants a GPU, enough GPUs have room, the CPU is
+    enough, the model is right. Host memory and memory of GPUs are not looked at.
     """
     ### BEGIN SOLUTION
     left = state.gpu_milli_free
@@ -211,8 +221,15 @@ def fragmentation(state, typical):
         demand = pod.demand
         room = sum(milli >= demand.gpu_milli for milli in left)
         right_model = not demand.gpu_models or state.node.model in demand.gpu_models
-        if demand.gpus and room >= demand.gpus and right_model and demand.cpu_milli <= state.cpu_milli_free:
-            lost += pod.share * sum(milli for milli in left if milli < demand.gpu_milli)
+        if (
+            demand.gpus
+            and room >= demand.gpus
+            and right_model
+            and demand.cpu_milli <= state.cpu_milli_free
+        ):
+            lost += pod.share * sum(
+                milli for milli in left if milli < demand.gpu_milli
+            )
         else:
             lost += pod.share * sum(left)
     return lost
@@ -251,22 +268,29 @@ demand_of = check.best("1.1", gpu_demand)
 def allocation_report(assignment, pods, typical):
     """An AllocationReport: where the GPUs of a cluster go, in GPU-milli.
 
-    assignment.snapshot.nodes   states, as in 2.1; state.node.gpus has the GPUs, each .healthy or not
+    assignment.snapshot.nodes   states, as in 2.1; state.node.gpus are its GPUs,
+                                each .healthy or not
     assignment.holdings         bound pods; each .pod, .demand, .refused
-    pods                        all pods; a pod that waits is "Pending" (.phase) and on no .node
+    pods                        all pods; one that waits is "Pending" (.phase)
+                                and on no .node
     typical                     as in 3.1
 
-    AllocationReport(capacity_milli, allocated_milli, used_milli, stranded_milli, waiting)
+    AllocationReport(
         capacity_milli    1000 for every healthy GPU
         allocated_milli   given to pods: capacity without what is left
-        used_milli        what the holdings really use: demand.total_gpu_milli times the pod's annotation
-                          "lab/gpu-utilization" (a text; 1 if it isn't there)
+        used_milli        what the holdings really use: demand.total_gpu_milli times
+                          the pod's annotation "lab/gpu-utilization" (a text; 1 if
+                          it isn't there)
         stranded_milli    stranded_milli(state, typical), over all nodes
-        waiting           why each pod waits, by its name: objections(states, demand_of(pod)) tells
+        waiting           why each pod waits, by its name:
+                          objections(states, demand_of(pod)) tells
+    )
     """
     ### BEGIN SOLUTION
     states = assignment.snapshot.nodes
-    capacity = sum(1000 for state in states for gpu in state.node.gpus if gpu.healthy)
+    capacity = sum(
+        1000 for state in states for gpu in state.node.gpus if gpu.healthy
+    )
     used = 0.0
     for holding in assignment.holdings:
         if not holding.refused:
@@ -274,7 +298,8 @@ def allocation_report(assignment, pods, typical):
             used += holding.demand.total_gpu_milli * share
     return AllocationReport(
         capacity_milli=capacity,
-        allocated_milli=capacity - sum(sum(state.gpu_milli_free) for state in states),
+        allocated_milli=capacity
+        - sum(sum(state.gpu_milli_free) for state in states),
         used_milli=used,
         stranded_milli=sum(stranded_milli(state, typical) for state in states),
         waiting={
@@ -317,11 +342,13 @@ from lablib.scheduling.trace import as_pod, asking_whole
 from lablib.settings import Settings
 
 report_of = check.best("4.1", allocation_report)
-trace = open_trace(np.random.default_rng(1), nodes=60, load_share=1.1, folder=Settings().trace_dir)
+trace = open_trace(
+    np.random.default_rng(1), nodes=60, load_share=1.1, folder=Settings().trace_dir
+)
 typical = typical_pods(pod.demand for pod in trace.pods)
 print(
-    f"{len(trace.nodes)} nodes, {trace.capacity_milli // 1000} GPUs, {len(trace.pods)} pods, "
-    f"{len(typical)} typical shapes"
+    f"{len(trace.nodes)} nodes, {trace.capacity_milli // 1000} GPUs, "
+    f"{len(trace.pods)} pods, {len(typical)} typical shapes"
 )
 
 cluster = open_cluster("lab-01", [])
@@ -329,7 +356,12 @@ cluster.up(print)
 client = cluster.client()
 for node in trace.nodes:
     client.create(node_manifest(lab_node(node)))
-_ = wait_until(client, lambda listing: sum(node.ready and not node.taints for node in listing.nodes) == 60)
+_ = wait_until(
+    client,
+    lambda listing: (
+        sum(node.ready and not node.taints for node in listing.nodes) == 60
+    ),
+)
 # %%
 history = []
 
@@ -344,7 +376,9 @@ def picture(listing):
 
 with Live() as live:
     full = arrive(
-        client, [as_pod(pod) for pod in trace.pods], look=lambda listing: live.show(picture(listing))
+        client,
+        [as_pod(pod) for pod in trace.pods],
+        look=lambda listing: live.show(picture(listing)),
     )
 
 # %% [markdown]
@@ -356,7 +390,10 @@ shared = history[-1][1]
 refused = sum(holding.refused for holding in assign(full.nodes, full.pods).holdings)
 print(f"after {first} pods the first GPU-milli were stranded")
 print("\n".join(str(shared).splitlines()[:4]))
-print(f"{len(shared.waiting)} pods wait; {refused} more were sent to a node that has no GPU for them")
+print(
+    f"{len(shared.waiting)} pods wait; {refused} more were sent to a node "
+    "that has no GPU for them"
+)
 
 # %%
 from collections import Counter
@@ -369,7 +406,10 @@ for why in shared.waiting.values():
 bars(
     dict(reasons.most_common(5)),
     labels=("how often, over waiting pods and nodes", ""),
-    alt="Why pods wait: " + "; ".join(f"{reason}, {count} times" for reason, count in reasons.most_common(5)),
+    alt="Why pods wait: "
+    + "; ".join(
+        f"{reason}, {count} times" for reason, count in reasons.most_common(5)
+    ),
 )
 
 # %% [markdown]
@@ -423,8 +463,9 @@ bars(
         "whole: stranded": 100 * whole.stranded,
     },
     labels=("per cent of all GPUs", ""),
-    alt=f"Sharing: {shared.allocated:.0%} allocated, {shared.used:.0%} used, {shared.stranded:.0%} stranded. "
-    f"Whole GPUs: {whole.allocated:.0%} allocated, {whole.used:.0%} used, {whole.stranded:.0%} stranded.",
+    alt=f"Sharing: {shared.allocated:.0%} allocated, {shared.used:.0%} used, "
+    f"{shared.stranded:.0%} stranded. Whole GPUs: {whole.allocated:.0%} allocated, "
+    f"{whole.used:.0%} used, {whole.stranded:.0%} stranded.",
 )
 
 # %% [markdown]
@@ -433,11 +474,18 @@ bars(
 
 # %%
 before = client.list()
-busy = next(pod for pod in before.pods if pod.node and pod.resources.get("nvidia.com/gpu") == 1)
+busy = next(
+    pod
+    for pod in before.pods
+    if pod.node and pod.resources.get("nvidia.com/gpu") == 1
+)
 client.mark_unhealthy(busy.node, [0])
 after = client.list()
 node = next(node for node in after.nodes if node.name == busy.node)
-print(f"{node.name} offers {node.resources['nvidia.com/gpu']} of {len(node.gpus)} GPUs now")
+print(
+    f"{node.name} offers {node.resources['nvidia.com/gpu']} "
+    f"of {len(node.gpus)} GPUs now"
+)
 print(f"{busy.name} is still {client.pod(busy.name).phase}: nobody told it")
 client.mark_unhealthy(busy.node, [])
 # %% [markdown]
@@ -462,7 +510,12 @@ client.create(
         )
     )
 )
-_ = wait_until(client, lambda listing: any(pod.name == "wants-an-h100" and pod.node for pod in listing.pods))
+_ = wait_until(
+    client,
+    lambda listing: any(
+        pod.name == "wants-an-h100" and pod.node for pod in listing.pods
+    ),
+)
 deceived = client.pod("wants-an-h100")
 print(f"{deceived.name} is bound to {deceived.node}")
 
@@ -485,10 +538,12 @@ print(f"{deceived.name} is bound to {deceived.node}")
 ledger(
     "GPU utilisation is stuck at 30 %, and better scheduling takes it to 90 %",
     predicted="5.1",
-    measurement=f"whole GPUs: {whole.allocated:.0%} allocated, {whole.used:.0%} used; shared: {shared.used:.0%} used, "
-    f"{shared.stranded:.0%} stranded",
-    literature="published: 87.3 to 95.4 % allocated under load, from random placement to FGD (ATC 2023)",
-    verdict="holds only if GPUs are shared: scheduling can't use what is allocated and idle",
+    measurement=f"whole GPUs: {whole.allocated:.0%} allocated, {whole.used:.0%} used; "
+    f"shared: {shared.used:.0%} used, {shared.stranded:.0%} stranded",
+    literature="published: 87.3 to 95.4 % allocated under load, "
+    "from random placement to FGD (ATC 2023)",
+    verdict="holds only if GPUs are shared: scheduling can't use "
+    "what is allocated and idle",
 )
 
 # %%

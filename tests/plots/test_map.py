@@ -89,6 +89,16 @@ def test_every_fill_that_is_used_is_defined(shown):
     assert len(used) == 3
 
 
+def test_two_pictures_on_a_page_share_no_name(shown):
+    other = cluster_map(assign([node("n0")], [pod("p0", 600, "n0", 1)]))
+    first, second = (
+        {pattern.get("id") for pattern in ET.fromstring(each._repr_html_()).iter(f"{SVG}pattern")}
+        for each in (shown, other)
+    )
+    assert first
+    assert not first & second
+
+
 def test_sixty_nodes_fit_on_a_screen():
     picture = cluster_map(assign([node(f"n{number:02d}", 8) for number in range(60)], []))
     _, _, width, height = map(float, ET.fromstring(picture._repr_html_()).get("viewBox").split())
