@@ -31,6 +31,7 @@ TALLEST: Final = 17
 """Rows and pool titles of one column; the rest goes to the next."""
 HOT_CELSIUS: Final = 5.0
 """A GPU with less margin than this gets a hot outline."""
+SHARE_KINDS: Final = ("shared GPU", "whole GPU")
 LEVELS: Final = "·▁▂▃▄▅▆▇█"
 """How full a GPU is, for a terminal."""
 
@@ -138,7 +139,7 @@ def _level(box: Box) -> int:
 
 def share_kind(holding: Holding) -> str:
     """Tenants of a map that tells whole GPUs from shared ones."""
-    return "whole GPU" if holding.demand.gpu_milli == GPU_MILLI else "shared GPU"
+    return SHARE_KINDS[holding.demand.gpu_milli == GPU_MILLI]
 
 
 def cluster_map(
@@ -175,8 +176,10 @@ def cluster_map(
             for gpu in node.gpus
         )
         rows.append(Row(node.name, node.model, boxes, refused[node.name]))
-    tenants = sorted({piece.tenant for pieces in held.values() for piece in pieces})
-    return ClusterMap(tuple(rows), tuple(tenants), waiting)
+    tenants = {piece.tenant for pieces in held.values() for piece in pieces}
+    # Kinds keep their colours from one map to the next, also where only one of them is there.
+    shown = SHARE_KINDS if tenants <= set(SHARE_KINDS) else tuple(sorted(tenants))
+    return ClusterMap(tuple(rows), shown, waiting)
 
 
 def _held(assignment: Assignment, tenant: Callable[[Holding], str]) -> dict[tuple[str, int], list[Slice]]:

@@ -7,7 +7,7 @@
 # **The article says** that GPU utilisation is stuck at 30 %, and that better scheduling takes it to 90.
 # The first half is easy to see. Before you believe the second, find out which thirty per cent that is.
 #
-# ![Two GPUs, each with some room left. A whole-GPU pod stands before them and fits on neither, although the free parts add up to more than one GPU.](stranded.svg)
+# ![One node with four GPUs, 600 of 1000 taken on each. The scheduler sees one number, 1600 free; a pod that asks for a whole GPU finds none with 1000 left.](stranded.svg)
 #
 # By the end you will have
 #
@@ -522,12 +522,12 @@ print(f"{deceived.name} is bound to {deceived.node}")
 # %% [markdown]
 # It got a T4 and thinks it is an H100. A label is a claim, like any other.
 #
-# ### 5.1 In your own words
+# ### 5.2 In your own words
 #
 # Your boss reads: *"GPU utilisation is stuck at 30 %. A better scheduler takes it to 90."* In four or five
 # sentences: **what would you ask before you agree, and which number on which of today's two days would the answer change?**
 
-# %% [markdown] reflect="5.1" points=2
+# %% [markdown] reflect="5.2" points=2
 # I would ask which thirty per cent it is: 30 % allocated, or 30 % used of what is allocated. On the first day
 # (everybody shares) 92 % were allocated and used, and about 6 % were stranded: there a scheduler that sees
 # fragmentation can win a few per cent back. On the second day 99 % were allocated and a third of that was used: no GPU
