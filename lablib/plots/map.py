@@ -178,7 +178,7 @@ def cluster_map(
         rows.append(Row(node.name, node.model, boxes, refused[node.name]))
     tenants = {piece.tenant for pieces in held.values() for piece in pieces}
     # Kinds keep their colours from one map to the next, also where only one of them is there.
-    shown = SHARE_KINDS if tenants <= set(SHARE_KINDS) else tuple(sorted(tenants))
+    shown = SHARE_KINDS if tenants and tenants <= set(SHARE_KINDS) else tuple(sorted(tenants))
     return ClusterMap(tuple(rows), shown, waiting)
 
 
