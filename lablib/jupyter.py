@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from urllib.parse import quote
 from jupyter_server.serverapp import list_running_servers
 from rich.console import Console
 
+from lablib.cluster.supervisor import PR_SET_PDEATHSIG
 from lablib.errors import SetupError
 from lablib.settings import REPOSITORY
 
@@ -70,8 +73,20 @@ def _start(root: Path, where: str, port: int, browser: bool, log: BinaryIO) -> s
     ]
     paths = [str(CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     env = {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}
-    # A session of its own: Ctrl-C is for us, who end it in good order.
-    return subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+    # A session of its own: Ctrl-C is for us, who end it in good order. When we die, it gets SIGTERM.
+    return subprocess.Popen(
+        command,
+        env=env,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 - this process has one thread
+    )
+
+
+def _end_with_parent() -> None:
+    """Runs in the child: SIGTERM, which ends the server and its kernels, when the parent dies."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _await(server: subprocess.Popen[bytes], root: Path, where: str) -> str:
