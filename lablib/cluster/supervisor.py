@@ -169,9 +169,11 @@ class Supervisor:
                 self._running[name] = Running(self._running[name].pid, self._running[name].started, code)
 
     def _record(self) -> None:
-        write_json(
-            self._folder / PROCESSES, {name: asdict(running) for name, running in self._running.items()}
-        )
+        table = {name: asdict(running) for name, running in self._running.items()}
+        try:
+            write_json(self._folder / PROCESSES, table)
+        except OSError as error:  # a full disk: what runs goes on, and status says what it can
+            sys.stderr.write(f"{PROCESSES} can't be written: {error.strerror}\n")
 
 
 def children_of(pid: int) -> set[int]:

@@ -162,4 +162,5 @@ def _show(console: Console, status: Status) -> None:
     for each in status.components:
         if not each.well:
             console.print(f"\n{each.name}: {each.detail}", style="bold", markup=False, highlight=False)
-            console.print("\n".join(f"  {line}" for line in each.log), markup=False, highlight=False)
+            for line in each.log:
+                console.print(f"  {line}", markup=False, highlight=False, no_wrap=True, overflow="ellipsis")

@@ -107,6 +107,16 @@ def test_term_ends_all_even_what_will_not_go_and_what_was_left_behind(ground):
     assert table["first"]["exit_code"] == -signal.SIGTERM
 
 
+def test_a_record_that_cannot_be_written_ends_nothing(ground):
+    ground.want(one=[WAIT], two=["import time; time.sleep(0.5)"])
+    supervisor = ground.start()
+    two = ground.running("two").pid
+    (ground.folder / "processes.partial").mkdir()  # as good as a full disk
+    assert eventually(lambda: not psutil.pid_exists(two))
+    assert supervisor.poll() is None
+    assert psutil.pid_exists(ground.running("one").pid)
+
+
 def test_a_closed_lifeline_ends_all_and_removes_the_folder(ground):
     ground.want(one=[WAIT])
     supervisor = ground.start("--lifeline")
