@@ -15,6 +15,7 @@ supervisor is killed, the kernel kills the components. Only the standard library
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -170,10 +171,8 @@ class Supervisor:
 
     def _record(self) -> None:
         table = {name: asdict(running) for name, running in self._running.items()}
-        try:
+        with contextlib.suppress(OSError):  # a full disk: what runs goes on, and status says what it can
             write_json(self._folder / PROCESSES, table)
-        except OSError as error:  # a full disk: what runs goes on, and status says what it can
-            sys.stderr.write(f"{PROCESSES} can't be written: {error.strerror}\n")
 
 
 def children_of(pid: int) -> set[int]:
