@@ -23,7 +23,7 @@ import yaml
 
 from lablib.cluster import pki
 from lablib.cluster.components import MARK, Plan, components
-from lablib.cluster.health import answers, how_it_ended, log_end
+from lablib.cluster.health import answers, how_it_ended, log_end, resident_mib
 from lablib.cluster.record import Process
 from lablib.cluster.supervisor import COMPONENTS, PROCESSES, Running, read_processes, write_json
 from lablib.errors import ClusterError, TimedOut
@@ -95,7 +95,8 @@ class Launch:
         """Kill what runs without answering, and start what is missing."""
         table = read_processes(self._plan.folder)
         deadline = time.monotonic() + MEND_SECONDS
-        ill = [name for name, running in table.items() if running.exit_code is None and self._problem(name)]
+        alive = [name for name, running in table.items() if resident_mib(running) is not None]
+        ill = [name for name in alive if self._problem(name)]
         while ill and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
             ill = [name for name in ill if self._problem(name)]
