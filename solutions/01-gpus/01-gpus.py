@@ -413,8 +413,35 @@ bars(
 )
 
 # %% [markdown]
-# Read the two longest bars again. Many a GPU is idle because the *CPU* beside it is gone. Buying GPUs would not help.
-#
+# Now let your own functions look at what is left: once as a count would, once GPU by GPU.
+
+# %%
+fits, lost = check.best("2.1", can_run), check.best("3.1", fragmentation)
+states = assign(full.nodes, full.pods).snapshot.nodes
+waiting = [demand_of(pod) for pod in full.pods if pod.name in shared.waiting]
+
+
+def by_count(state, demand):
+    """Whether the sums would do."""
+    asked = demand.total_gpu_milli, demand.cpu_milli, demand.memory_mib
+    there = state.total_gpu_milli_free, state.cpu_milli_free, state.memory_mib_free
+    return all(wanted <= left for wanted, left in zip(asked, there))
+
+
+counted = sum(
+    any(by_count(state, demand) for state in states) for demand in waiting
+)
+fitting = sum(any(fits(state, demand) for state in states) for demand in waiting)
+idle = sum(state.total_gpu_milli_free for state in states) / 1000
+useless = sum(lost(state, typical) for state in states) / 1000
+print(
+    f"{len(waiting)} pods wait: by count {counted} would fit, GPU by GPU {fitting} do"
+)
+print(f"{idle:.1f} GPUs are idle; a typical pod can't use {useless:.1f} of them")
+
+# %% [markdown]
+# Most of them would fit if GPUs could be added up. (The one or two that do fit wait all the same: refused pods
+# still hold their share of the count.) Many a GPU is idle because the *CPU* beside it is gone: buying GPUs would not help.
 # And the refused pods: kube-scheduler counted, the sum was enough, and no single GPU was. It can't see it.
 # In lab 02 you write a scheduler that can.
 #
