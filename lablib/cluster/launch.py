@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
@@ -152,11 +152,26 @@ class Launch:
             self._report(f"waiting for {', '.join(waiting)}")
         while waiting:
             self._check_alive(waiting)
+            self._remind(waiting)
             waiting = {name: problem for name in waiting if (problem := self._problem(name))}
             if waiting and time.monotonic() > deadline:
                 name, problem = next(iter(waiting.items()))
                 raise TimedOut(self._story(name, problem), where=self._log(name), remedy=self._remedy())
             time.sleep(POLL_SECONDS if waiting else 0)
+
+    def _remind(self, names: Iterable[str]) -> None:
+        """Tell the supervisor again of one whose end it noted only after it was told to start it."""
+        table = read_processes(self._plan.folder)
+        late = [
+            name
+            for name in names
+            if (running := table.get(name))
+            and running.exit_code is not None
+            and running.started < self._since
+        ]
+        if late:
+            with suppress(ProcessLookupError):
+                os.kill(self._supervisor.pid, signal.SIGHUP)
 
     def _problem(self, name: str) -> str:
         running = read_processes(self._plan.folder).get(name)
