@@ -121,7 +121,13 @@ def main() -> None:
         bootstrap()
     except Trouble as trouble:
         sys.stderr.write("✗ Set-up can't begin: %s\n" % trouble)
-        if "failed:" in str(trouble):
+        if "Failed to initialize cache" in str(trouble):
+            sys.stderr.write(
+                "  try: name folders that you may write:\n"
+                "       UV_CACHE_DIR=/some/where LAB_CACHE_DIR=/some/where "
+                "LAB_STATE_DIR=/some/where make setup\n"
+            )
+        elif "failed:" in str(trouble):
             sys.stderr.write(
                 "  try: look whether the network and the disk are there, then run this again\n"
                 "       (Debian and Ubuntu split venv off Python: apt install python3-venv)\n"

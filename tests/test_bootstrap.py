@@ -62,6 +62,17 @@ def test_without_a_network_it_says_so_and_leaves_no_half_installation(checkout: 
     assert not (checkout / ".venv" / "setup.json").exists()
 
 
+def test_a_home_that_cannot_be_written_is_named_with_the_way_out(checkout: Path):
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("no uv on PATH")
+    done = bootstrap(checkout, PATH=os.environ["PATH"], HOME=os.devnull)
+    assert done.returncode == 1
+    assert "UV_CACHE_DIR=" in done.stderr
+    assert "LAB_CACHE_DIR=" in done.stderr
+    assert not (checkout / ".venv" / "setup.json").exists()
+
+
 def test_two_at_once_take_turns(checkout: Path):
     folder = os.open(checkout, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)

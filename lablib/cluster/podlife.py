@@ -75,6 +75,10 @@ class PodLife:
     kill_seconds: float | None = None
     """When SIGKILL follows; None unless it is stopping."""
     stopping: bool = False
+    """It is being ended: deleted, or over its deadline."""
+    overdue: bool = False
+    """It ran longer than activeDeadlineSeconds."""
+    deleted: bool = False
     removed: bool = False
 
     def __post_init__(self) -> None:
@@ -128,18 +132,8 @@ class PodLife:
 
     def stop(self, grace_seconds: float, now: float) -> list[Instruction]:
         """The pod is being deleted; a second call may shorten the grace."""
-        due = now + grace_seconds
-        if self.stopping and self.kill_seconds is not None and due >= self.kill_seconds:
-            return []
-        first = not self.stopping
-        self.stopping, self.kill_seconds = True, due
-        for name, run in self.runs.items():
-            self.runs[name] = replace(run, due_seconds=None)
-        if not self.running:
-            return self._when_all_ended()
-        if grace_seconds <= 0:
-            return [Signal(signal.SIGKILL)]
-        return [Signal(signal.SIGTERM)] if first else []
+        self.deleted = True
+        return self._end(grace_seconds, now)
 
     def tick(self, now: float) -> list[Instruction]:
         """Time has passed."""
@@ -148,6 +142,9 @@ class PodLife:
                 self.kill_seconds = None
                 return [Signal(signal.SIGKILL)]
             return []
+        if self._deadline is not None and now >= self._deadline:
+            self.overdue = True
+            return self._end(self.spec.grace_seconds, now)
         due = [
             name for name, run in self.runs.items() if run.due_seconds is not None and now >= run.due_seconds
         ]
@@ -167,14 +164,15 @@ class PodLife:
     @property
     def due_seconds(self) -> float | None:
         """When `tick` has something to do."""
-        times = [run.due_seconds for run in self.runs.values()] + [
-            self.kill_seconds if self.running else None
-        ]
+        times = [run.due_seconds for run in self.runs.values()]
+        times += [self.kill_seconds if self.running else None, self._deadline]
         return min((each for each in times if each is not None), default=None)
 
     @property
     def phase(self) -> str:
         """As Kubernetes has it."""
+        if self.overdue and not self.running:
+            return "Failed"
         main = [self.runs[container.name] for container in self.spec.containers]
         init = [self.runs[container.name] for container in self.spec.first]
         if any(run.exit_code and run.due_seconds is None and run.state == "terminated" for run in init):
@@ -185,6 +183,27 @@ class PodLife:
         return "Running" if begun else "Pending"
 
     # Inside
+
+    @property
+    def _deadline(self) -> float | None:
+        """When it has run for too long; None when it has no deadline, or is ending anyway."""
+        if self.spec.deadline_seconds is None or self.stopping or self.phase in ("Succeeded", "Failed"):
+            return None
+        return self.started_seconds + self.spec.deadline_seconds
+
+    def _end(self, grace_seconds: float, now: float) -> list[Instruction]:
+        due = now + grace_seconds
+        if self.running and self.kill_seconds is not None and due >= self.kill_seconds:
+            return []
+        first = not self.stopping
+        self.stopping, self.kill_seconds = True, due
+        for name, run in self.runs.items():
+            self.runs[name] = replace(run, due_seconds=None)
+        if not self.running:
+            return self._when_all_ended()
+        if grace_seconds <= 0:
+            return [Signal(signal.SIGKILL)]
+        return [Signal(signal.SIGTERM)] if first else []
 
     def _again(self, container: str, exit_code: int) -> bool:
         policy = self.spec.restart_policy
@@ -208,5 +227,7 @@ class PodLife:
     def _when_all_ended(self) -> list[Instruction]:
         if self.running or self.removed:
             return []
+        if not self.deleted:
+            return [Report()]
         self.removed = True
         return [Report(), Remove()]

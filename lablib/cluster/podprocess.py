@@ -24,6 +24,9 @@ UID: Final = "LAB_POD_UID"
 LOG_BYTES: Final = 10 * 1024 * 1024
 """A container's log ends there, and says so."""
 READ_BYTES: Final = 65536
+"""Read in one turn: a pipe holds as much. A pod that never stops printing leaves the others their turn."""
+LINE_BYTES: Final = 16384
+"""A longer line is cut into parts, as container runtimes do."""
 
 
 def die_with_kubelet() -> None:
@@ -44,6 +47,9 @@ class Log:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._line(line)
+        while len(self._rest) > LINE_BYTES:
+            self._entry(b"P", self._rest[:LINE_BYTES])
+            self._rest = self._rest[LINE_BYTES:]
         self._file.flush()
 
     def close(self) -> None:
@@ -53,10 +59,16 @@ class Log:
         self._file.close()
 
     def _line(self, line: bytes) -> None:
+        while len(line) > LINE_BYTES:
+            self._entry(b"P", line[:LINE_BYTES])
+            line = line[LINE_BYTES:]
+        self._entry(b"F", line)
+
+    def _entry(self, tag: bytes, text: bytes) -> None:
         if self._file.tell() > LOG_BYTES:
             return
         stamp = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z").encode()
-        self._file.write(b"%s stdout F %s\n" % (stamp, line))
+        self._file.write(b"%s stdout %s %s\n" % (stamp, tag, text))
         if self._file.tell() > LOG_BYTES:
             self._file.write(b"%s stdout F the log ends here: it is full\n" % stamp)
 
@@ -97,15 +109,13 @@ class ContainerProcess:
         self._log = Log(folder / f"{container.name}.log")
 
     def drain(self) -> bool:
-        """Move what it has printed to the log; False once the pipe has closed."""
-        while True:
-            try:
-                data = os.read(self.pipe, READ_BYTES)
-            except BlockingIOError:
-                return True
-            if not data:
-                return False
-            self._log.write(data)
+        """Move what it has just printed to the log; False once the pipe has closed."""
+        try:
+            data = os.read(self.pipe, READ_BYTES)
+        except BlockingIOError:
+            return True
+        self._log.write(data)
+        return bool(data)
 
     def send(self, number: int) -> None:
         """Signal every process of its session's group."""

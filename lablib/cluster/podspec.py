@@ -45,6 +45,8 @@ class PodSpec:
     """"Always", "OnFailure" or "Never"."""
     grace_seconds: float
     backoff_seconds: float
+    deadline_seconds: float | None = None
+    """activeDeadlineSeconds: how long it may run in all."""
 
 
 def wanted(manifest: Mapping[str, Any]) -> bool:
@@ -63,7 +65,7 @@ def pod_spec(manifest: Mapping[str, Any]) -> PodSpec:
     annotations = meta.get("annotations") or {}
     if annotations[RUN] != "process":
         raise ConfigError(f'annotation {RUN} is "{annotations[RUN]}"; there is "process" only')
-    grace = spec.get("terminationGracePeriodSeconds")
+    grace, deadline = spec.get("terminationGracePeriodSeconds"), spec.get("activeDeadlineSeconds")
     return PodSpec(
         meta["namespace"],
         meta["name"],
@@ -73,6 +75,7 @@ def pod_spec(manifest: Mapping[str, Any]) -> PodSpec:
         spec.get("restartPolicy", "Always"),
         GRACE_SECONDS if grace is None else float(grace),
         _backoff(annotations),
+        None if deadline is None else float(deadline),
     )
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from lablib.cluster.podlife import PodLife, Run
+
+OVERDUE: Final = {
+    "reason": "DeadlineExceeded",
+    "message": "Pod was active on the node longer than the specified deadline",
+}
 
 
 def pod_status(life: PodLife, conditions: Sequence[Mapping[str, Any]], now: float) -> dict[str, Any]:
@@ -34,7 +39,7 @@ def pod_status(life: PodLife, conditions: Sequence[Mapping[str, Any]], now: floa
         "conditions": [*kept, *made],
         "containerStatuses": [_container(each.name, life) for each in life.spec.containers],
         "initContainerStatuses": [_container(each.name, life) for each in life.spec.first],
-    }
+    } | (OVERDUE if life.overdue else {})
 
 
 def failed_status(reason: str, message: str) -> dict[str, Any]:

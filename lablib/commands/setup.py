@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -86,10 +87,10 @@ def install(extra: str, reporter: Reporter) -> str:
     Raises:
         SetupError: too little disk, or uv's own complaint.
     """
-    free = shutil.disk_usage(VENV).free
-    if free < DISK_NEEDED_BYTES:
+    free, needed = shutil.disk_usage(VENV).free, DISK_NEEDED_BYTES - installed_bytes()
+    if free < needed:
         raise SetupError(
-            f"{free / 1024**3:.1f} GiB of disk are free, and the packages take {DISK_NEEDED_BYTES >> 30}",
+            f"{free / 1024**3:.1f} GiB of disk are free, and the packages take {needed / 1024**3:.1f}",
             where=str(VENV),
             remedy="Free some, and run it again",
         )
@@ -113,6 +114,11 @@ def install(extra: str, reporter: Reporter) -> str:
     STAMP.write_text(json.dumps(stamp(extra)))
     changed = [line for line in output.splitlines() if line.startswith("Installed")]
     return changed[0].split(" in ")[0].lower() if changed else "all there"
+
+
+def installed_bytes() -> int:
+    """What .venv holds already, such as the beginning of an installation that was interrupted."""
+    return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(VENV) for name in names)
 
 
 def has_small_torch(base: list[str]) -> bool:

@@ -131,6 +131,48 @@ def test_nothing_is_started_again_while_it_stops():
     assert pod.tick(1000) == []
 
 
+def test_a_pod_over_its_deadline_is_ended_and_stays_as_failed():
+    pod = life(deadline_seconds=5.0, restart_policy="Always")
+    pod.begin(1)
+    pod.started("main", 1)
+    assert pod.due_seconds == 6
+    assert pod.tick(5.9) == []
+    assert pod.tick(6) == [Signal(signal.SIGTERM)]
+    assert pod.phase == "Running"
+    assert pod.due_seconds == 36  # the grace period
+    assert pod.exited("main", -15, 7) == [Report()]
+    assert (pod.phase, pod.due_seconds, pod.tick(99)) == ("Failed", None, [])
+    assert pod_status(pod, (), 7)["reason"] == "DeadlineExceeded"
+    assert pod.stop(30, 100) == [Report(), Remove()]
+
+
+def test_a_pod_that_waits_to_start_again_is_over_its_deadline_too():
+    pod = life(deadline_seconds=5.0, restart_policy="Always")
+    pod.begin(0)
+    pod.started("main", 0)
+    pod.exited("main", 1, 1)
+    assert pod.tick(5) == [Report()]
+    assert (pod.phase, pod.tick(11)) == ("Failed", [])
+
+
+def test_a_pod_that_ended_in_time_is_left_alone():
+    pod = life(deadline_seconds=5.0)
+    pod.begin(0)
+    pod.started("main", 0)
+    pod.exited("main", 0, 1)
+    assert (pod.phase, pod.due_seconds, pod.tick(6)) == ("Succeeded", None, [])
+
+
+def test_deletion_of_a_pod_over_its_deadline_may_shorten_the_grace():
+    pod = life(deadline_seconds=5.0)
+    pod.begin(0)
+    pod.started("main", 0)
+    pod.tick(5)
+    assert pod.stop(2, 6) == []
+    assert pod.tick(8) == [Signal(signal.SIGKILL)]
+    assert pod.exited("main", -9, 8) == [Report(), Remove()]
+
+
 def test_a_program_that_is_not_there_fails_with_a_reason():
     pod = life()
     pod.begin(0)

@@ -170,6 +170,19 @@ def test_a_pod_that_cannot_run_says_why(client, make, fields, words):
     assert words in str(status(client, name))
 
 
+def test_a_pod_over_its_deadline_is_ended(client, make):
+    name = make("exec sleep 60", activeDeadlineSeconds=1)
+    assert ended(client, name)["exitCode"] == 128 + signal.SIGTERM
+    assert status(client, name)["reason"] == "DeadlineExceeded"
+    assert not processes(client.pod(name).uid)
+
+
+def test_a_pod_that_never_stops_printing_leaves_the_others_their_turn(client, make):
+    make("exec yes")
+    make("exec tr '\\0' x < /dev/zero")  # one line without an end
+    assert ended(client, make("exit 0"))["exitCode"] == 0
+
+
 def test_init_containers_go_first(client, make):
     name = make(
         'cat "$HOME/made"',
