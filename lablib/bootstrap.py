@@ -84,10 +84,14 @@ def get_uv() -> str:
 
 
 def install_setup_packages(uv: str) -> None:
-    """Install what `lablib setup` imports, at the pinned versions; nothing to do the second time."""
+    """Install what `lablib setup` imports, at the pinned versions.
+
+    All of it again if it is there: an earlier try may have been cut in the middle of a file.
+    """
     group = os.path.join(ROOT, "pyproject.toml") + ":setup"
     pins = os.path.join(ROOT, "constraints.txt")
-    run(uv, "pip", "install", "--quiet", "--python", PYTHON, "--group", group, "--constraint", pins)
+    install = (uv, "pip", "install", "--quiet", "--reinstall", "--python", PYTHON)
+    run(*install, "--group", group, "--constraint", pins)
 
 
 def ready() -> bool:

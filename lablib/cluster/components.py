@@ -90,7 +90,7 @@ def flags(options: Mapping[str, object]) -> list[str]:
 
 def etcd(plan: Plan) -> list[str]:
     """A throw-away store: it does not wait for the disk, so a power cut may lose it; a kill does not."""
-    client, peer = f"https://{plan.address('etcd')}", f"http://{plan.address('etcd-peer')}"
+    client, peer = f"https://{plan.address('etcd')}", f"https://{plan.address('etcd-peer')}"
     return flags(
         {
             "name": "lab",
@@ -105,6 +105,10 @@ def etcd(plan: Plan) -> list[str]:
             "key-file": plan.pki / "etcd.key",
             "client-cert-auth": "true",
             "trusted-ca-file": plan.pki / "etcd-ca.crt",
+            "peer-cert-file": plan.pki / "etcd.crt",
+            "peer-key-file": plan.pki / "etcd.key",
+            "peer-client-cert-auth": "true",
+            "peer-trusted-ca-file": plan.pki / "etcd-ca.crt",
             "log-level": "warn",
         }
     )

@@ -23,6 +23,8 @@ from lablib.steps import Reporter, Step, run_steps
 VENV: Final = Path(sys.prefix)
 STAMP: Final = VENV / "setup.json"
 """Says what is installed; absent while an installation is under way."""
+UNFINISHED: Final = VENV / "setup-unfinished"
+"""There from before uv writes its first file until it wrote the last: an interruption leaves it behind."""
 DISK_NEEDED_BYTES: Final = 8 * 1024**3
 
 
@@ -45,10 +47,10 @@ def setup(
     with exclusive(
         VENV / "setup.lock", lambda pid: console.print(f"waiting for another set-up (process {pid})")
     ):
-        extra = "cuda" if cuda else installed_extra() or "cpu"
+        extra = "cuda" if cuda else installed().get("extra", "cpu")
         wanted = stamp(extra)
         steps = [Step("Control plane", "5 to 8 min when it has to be built", get_binaries)]
-        if not STAMP.exists() or json.loads(STAMP.read_text()) != wanted:
+        if installed() != wanted:
             steps.insert(0, Step("Python packages", "30 s to 4 min", lambda says: install(extra, says)))
         elif problem_free():
             return
@@ -65,12 +67,12 @@ def problem_free() -> bool:
     return True
 
 
-def installed_extra() -> str | None:
-    """The extra of the last full installation: cpu or cuda."""
+def installed() -> dict[str, str]:
+    """The stamp of the last full installation; empty when there is none, or a damaged one."""
     try:
-        return str(json.loads(STAMP.read_text())["extra"])
-    except (OSError, ValueError, KeyError):
-        return None
+        return dict(json.loads(STAMP.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def stamp(extra: str) -> dict[str, str]:
@@ -83,6 +85,9 @@ def stamp(extra: str) -> dict[str, str]:
 
 def install(extra: str, reporter: Reporter) -> str:
     """Install the pinned set with uv; returns what to say about it.
+
+    uv takes a package that was half copied when the disk filled up for an installed one, so that after an
+    interruption every package is copied again from uv's cache.
 
     Raises:
         SetupError: too little disk, or uv's own complaint.
@@ -99,6 +104,9 @@ def install(extra: str, reporter: Reporter) -> str:
     base = [uv, "pip", "install", "--python", sys.executable, "--constraint", "constraints.txt"]
     if extra == "cpu" and has_small_torch(base):
         base += ["--torch-backend", "cpu"]
+    if UNFINISHED.exists():
+        base += ["--reinstall"]
+    UNFINISHED.touch()
     try:
         output = run(
             [*base, "--editable", f".[{extra}]", "--group", "setup", "--group", "dev"],
@@ -112,6 +120,7 @@ def install(extra: str, reporter: Reporter) -> str:
             remedy="If the network or the disk is the reason, mend it and run this again: downloads are kept",
         ) from error
     STAMP.write_text(json.dumps(stamp(extra)))
+    UNFINISHED.unlink()
     changed = [line for line in output.splitlines() if line.startswith("Installed")]
     return changed[0].split(" in ")[0].lower() if changed else "all there"
 

@@ -123,11 +123,12 @@ def test_a_component_may_do_its_own_work_and_no_more(kept, component):
             client.read(ADMIN_ROLE)
 
 
-def test_etcd_takes_no_client_but_the_api_server(kept):
-    port = read_record(kept.folder).ports["etcd"]
-    done = subprocess.run(
-        ["curl", "-sk", f"https://127.0.0.1:{port}/version"], capture_output=True, check=False
-    )
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("listener", ["etcd", "etcd-peer"])
+def test_etcd_takes_no_client_but_the_api_server(kept, listener, scheme):
+    port = read_record(kept.folder).ports[listener]
+    url = f"{scheme}://127.0.0.1:{port}/version"
+    done = subprocess.run(["curl", "-skf", url], capture_output=True, check=False)
     assert done.returncode != 0
 
 
