@@ -14,7 +14,8 @@ from typing import Any
 
 from lablib.errors import GradingError
 from lablib.grading.cases import exercises
-from lablib.grading.checks import Exercise, Passed, judge, judge_hidden, shown
+from lablib.grading.checks import Exercise, Passed, judge, judge_hidden
+from lablib.grading.plain import shown
 from lablib.grading.progress import LedgerRow, Store
 from lablib.grading.views import View, of_hint, of_verdict
 from lablib.plots.ledger import Ledger

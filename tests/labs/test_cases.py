@@ -6,7 +6,8 @@ import pytest
 
 from lablib.grading.build import sources
 from lablib.grading.cases import exercises
-from lablib.grading.checks import Failed, Passed, Todo, call, judge, judge_hidden
+from lablib.grading.attempts import attempt
+from lablib.grading.checks import Failed, Passed, Todo, judge, judge_hidden, verdict
 
 EXERCISES = [
     pytest.param(exercise, id=f"{source.stem[:2]}-{exercise.number}")
@@ -34,25 +35,17 @@ def test_the_reference_is_right_on_hidden_cases_too(exercise, seed):
 
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_the_librarys_own_function_earns_nothing(exercise):
-    verdict = judge(exercise, exercise.reference)
-    assert isinstance(verdict, Failed)
-    assert "calls the library's own" in verdict.message
+    judged = judge(exercise, exercise.reference)
+    assert isinstance(judged, Failed)
+    assert "calls the library's own" in judged.message
 
 
 @pytest.mark.parametrize(("exercise", "mistake"), MISTAKES)
 def test_a_known_mistake_is_named(exercise, mistake):
-    # What it answers is noted first, since some of the wrong answers are made from the library's right one.
-    noted = {repr(case.arguments): call(mistake.answer, case.arguments) for case in exercise.cases}
-
-    def answer(*arguments):
-        outcome = noted[repr(arguments)]
-        if outcome.error:
-            raise outcome.error
-        return outcome.value
-
-    verdict = judge(exercise, answer)
-    assert isinstance(verdict, Failed)
-    assert verdict.message == mistake.hint
+    outcomes = [attempt(mistake.answer, case.arguments) for case in exercise.cases]
+    judged = verdict(exercise, exercise.cases, outcomes)
+    assert isinstance(judged, Failed)
+    assert judged.message == mistake.hint
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)
