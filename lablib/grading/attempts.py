@@ -134,7 +134,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 @contextlib.contextmanager
 def off_limits(functions: Iterable[Callable[..., Any]]) -> Iterator[None]:
     """Make functions raise LibraryUsed, by whatever name and from wherever they are called."""
-    plain_functions = [function for function in functions if isinstance(function, FunctionType)]
+    plain_functions = {function: None for function in functions if isinstance(function, FunctionType)}
     codes = [function.__code__ for function in plain_functions]
     for function in plain_functions:
         function.__code__ = _refuse.__code__
