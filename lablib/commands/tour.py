@@ -64,10 +64,15 @@ def _cluster(say: Say) -> None:
         for number, gpus in enumerate([6, 6, 6, 4, 4, 1, 2, 8]):
             client.create(pod_manifest(Pod(f"train-{number}", resources={"nvidia.com/gpu": gpus})))
         found = wait_until(client, lambda listing: all(pod.node or pod.reason for pod in listing.pods))
-        say(cluster_map(assign(found.nodes, found.pods)).as_text())
+        assigned = assign(found.nodes, found.pods)
+        say(cluster_map(assigned).as_text())
+        free = [state.total_gpu_milli_free // 1000 for state in assigned.snapshot.nodes]
         for pod in found.pods:
             if not pod.node:
-                say(f"{pod.name} waits: {pod.reason}")
+                say(
+                    f"{pod.name} waits for {pod.resources['nvidia.com/gpu']} GPUs; {sum(free)} are free, "
+                    f"at most {max(free)} on one node. The scheduler: {pod.reason.partition('. ')[0]}"
+                )
 
 
 def _gpu(say: Say) -> None:
@@ -82,8 +87,8 @@ def _gpu(say: Say) -> None:
         clock.sleep(180)
         sample = telemetry.sample(0)
         say(f"read from {telemetry.source}: {sample.model}")
-        say(f"{sample.temperature_celsius} degrees, margin {thermal_margin(sample)}; {sample.clock_mhz} MHz")
-        say(f"clocks are low because of: {', '.join(sorted(sample.reasons)) or 'nothing'}")
+        say(f"{sample.temperature_celsius} degrees, {thermal_margin(sample)} before it slows down")
+        say(f"{sample.clock_mhz} MHz; held back by: {', '.join(sorted(sample.reasons)) or 'nothing'}")
 
 
 def _ray(say: Say) -> None:
@@ -104,12 +109,12 @@ def _engine(say: Say) -> None:
 STOPS: tuple[tuple[str, str, Callable[[Say], None]], ...] = (
     (
         "a Kubernetes control plane on your desk (5 s)",
-        "A real scheduler placed these pods. The last wants eight GPUs: three are free, on three nodes.",
+        "A real scheduler placed these pods. Enough free GPUs in all is not enough on one node.",
         _cluster,
     ),
     (
         "what a GPU says about itself (1 s)",
-        "Not 85 degrees: each model has thresholds of its own, and says why it slows down.",
+        "Each model slows down at a temperature of its own, not at everybody's 85 degrees, and says why.",
         _gpu,
     ),
     (

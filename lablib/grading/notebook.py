@@ -7,7 +7,7 @@ check, predict, ledger = open_lab("01-gpus")
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,27 @@ def open_lab(name: str) -> tuple[Check, Predict, LedgerKeeper]:
     """`check`, `predict` and `ledger` of a lab such as "01-gpus"; progress is kept in the current folder."""
     go_quiet()
     known, store = exercises(name), Store(Path.cwd())
+    stand_in(known)
     return Check(known, store), Predict(known, store), LedgerKeeper(store)
+
+
+def stand_in(known: Mapping[str, Exercise]) -> None:
+    """Give every function that is still to be written a name in the notebook.
+
+    So that a cell which uses one says what is to be done, where its own cell has not been run.
+    """
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    for exercise in known.values() if shell else ():
+        shell.user_ns.setdefault(exercise.name, _not_yet(exercise))
+
+
+def _not_yet(exercise: Exercise) -> Callable[..., Any]:
+    def not_yet(*_: object, **__: object) -> None:
+        raise NotImplementedError(f"your turn: {exercise.number}")
+
+    return not_yet
 
 
 class Check:
@@ -78,6 +98,10 @@ class Predict:
         """Write down what you expect; a later prediction replaces it."""
         if not values or any(value is ... for value in values.values()):
             return View("…", f"*Your prediction for {number}, please:* put a number in place of the dots.")
+        if not all(isinstance(value, int | float) for value in values.values()):
+            return View(
+                "…", f"*A number, please:* for {number} words can't be compared with what is measured."
+            )
         self._store.update(lambda progress: progress.predict(number, values))
         noted = ", ".join(f"{name} = {shown(value)}" for name, value in values.items())
         return View("›", f"Written down: {noted}. Let us see.")

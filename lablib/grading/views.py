@@ -45,7 +45,10 @@ def of_verdict(verdict: Verdict, exercise: Exercise) -> View:
             stuck = f'*Stuck? `check.hint("{exercise.number}")`*'
             return View("✗", f"*{right} of {cases} cases.* {message} {stuck}")
         case Todo(number):
-            return View("…", f"*{number} is yours to write.* Replace the `raise` in `{exercise.name}`.")
+            return View(
+                "…",
+                f"*{number} is yours to write.* Replace the `raise` in `{exercise.name}`, and run its cell.",
+            )
 
 
 def of_hint(exercise: Exercise, asked: int) -> View:

@@ -91,7 +91,7 @@ class ClusterMap:
         capacity = sum(box.healthy for box in boxes)
         allocated = sum(box.milli for box in boxes) / GPU_MILLI
         stranded = sum(GPU_MILLI - box.milli for box in boxes if box.stranded and box.healthy) / GPU_MILLI
-        parts = [f"{allocated:.1f} of {capacity} GPUs allocated"]
+        parts = [f"{round(allocated, 1):g} of {capacity} GPUs allocated"]
         if stranded:
             parts.append(f"{stranded:.1f} stranded")
         if refused := sum(row.refused for row in self.rows):

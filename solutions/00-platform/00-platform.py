@@ -6,7 +6,7 @@
 # from 30 to 90 %, training that never dies, chips that never throttle. You have read it twice. It has
 # no measurements.
 #
-# So you will make some. This lab puts a whole platform on your desk, in ten minutes and with no theory:
+# So you will make some. This lab puts a whole platform on your desk, in less than an hour and with no theory:
 #
 # - a Kubernetes control plane: the same programs that run in a data centre, as processes on this machine;
 # - a handful of nodes with GPUs, played by KWOK, so that you can have sixty of them on a laptop;
@@ -31,7 +31,7 @@
 # | **Measure** | use what you built on the running platform |
 # | **Break** | do something unkind to it and watch |
 #
-# You can't harm anything. What you start here ends with this notebook. And you can go on when you are
+# A cell runs with Shift+Enter. You can't harm anything. What you start here ends with this notebook. And you can go on when you are
 # stuck: later parts then use our version of your function, and say so.
 
 # %%
@@ -82,10 +82,19 @@ answered = wait_until(
 )
 for pod in answered.pods:
     gpus = pod.resources["nvidia.com/gpu"]
-    print(f"{pod.name} asks for {gpus} GPUs: {pod.node or pod.reason}")
+    print(
+        f"{pod.name} asks for {gpus}: {pod.node or pod.reason.partition('. ')[0]}"
+    )
 
 # %% [markdown]
-# And there it is, the **cluster map**. Nodes are rows, GPUs are boxes. A box fills with what runs on it.
+# **Predict.** Thirty-two GPUs, and the eight pods above. How many GPUs are free in all? Put a number in
+# place of the dots.
+
+# %%
+predict("1.1", free=...)
+
+# %% [markdown]
+# And here it is, the **cluster map**. Nodes are rows, GPUs are boxes. A box fills with what runs on it.
 # You will see this picture in every lab.
 
 # %%
@@ -99,13 +108,6 @@ cluster_map(assign(answered.nodes, answered.pods))
 #
 # How many GPUs are free on each node? Your own count, from what the API server says.
 #
-# **Predict.** Thirty-two GPUs, and the eight pods above. How many GPUs are free in all? Put a number in
-# place of the dots.
-
-# %%
-predict("1.1", free=...)
-
-# %% [markdown]
 # **Build** `gpus_by_node(client)`. Two calls are all you need: `client.nodes()` and `client.pods()`.
 
 

@@ -9,12 +9,17 @@ import pytest
 
 from lablib.grading import batch, export, feedback
 from lablib.grading.assignment import assignments, is_locked, nbgrader_of
+from lablib.grading.attacks import ENDLESS
 from lablib.grading.build import text
 from lablib.grading.course import Course
 from lablib.grading.sandbox import Limits
 from lablib.grading.submissions import collect
 
 LAB = assignments()["01-gpus"]
+ANSWERS = copy.deepcopy(LAB.solution)
+for index, cell in enumerate(LAB.released.cells):
+    if is_locked(cell):  # as a learner has it
+        ANSWERS.cells[index].source = cell.source
 FULL = 12.0
 LIMITS = Limits(cell_seconds=3.0, total_seconds=60.0)
 
@@ -25,7 +30,7 @@ def code(source: str):
 
 def right(*extra: str):
     """Every answer in place, and cells of the learner's own before them."""
-    result = copy.deepcopy(LAB.solution)
+    result = copy.deepcopy(ANSWERS)
     result.cells[2:2] = [code(source) for source in extra]
     return result
 
@@ -56,7 +61,7 @@ def edited(cell):
 
 def duplicated():
     result = copy.deepcopy(LAB.solution)
-    for cell in LAB.solution.cells:
+    for cell in ANSWERS.cells:
         if nbgrader_of(cell):
             result.cells.append(copy.deepcopy(cell))
     for index, cell in enumerate(result.cells):
@@ -76,12 +81,11 @@ def in_one_cell():
 
 
 def with_outputs():
-    result = copy.deepcopy(LAB.solution)
+    result = copy.deepcopy(ANSWERS)
     result.cells[1].outputs = [nbformat.v4.new_output("stream", text="x" * 40_000_000)]
     return result
 
 
-NO_END = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
 THREAD = "import threading, time\nthreading.Thread(target=lambda: time.sleep(1e6)).start()"
 FDS = "held = []\nwhile True: held.append(open('/dev/null'))"
 MAGICS = "%time 1 + 1\n!echo hello\nfiles = !ls\n%matplotlib inline"
@@ -114,10 +118,10 @@ ROWS = {
     "a thread without end": (right(THREAD), FULL),
     "leaks descriptors": (right(FDS), FULL),
     "a loop without end": (right("while True: pass"), FULL),
-    "a loop that nothing interrupts": (right(NO_END), FULL),
+    "a loop that nothing interrupts": (right(ENDLESS), FULL),
     "a process that calls setsid": (right(SETSID), FULL),
     "an answer without end": (answering("2.1", "while True: pass"), FULL - 3),
-    "an answer that nothing interrupts": (answering("2.1", NO_END.replace("\n", "\n    ")), FULL - 3),
+    "an answer that nothing interrupts": (answering("2.1", ENDLESS.replace("\n", "\n    ")), FULL - 3),
     "an answer that ends the process": (answering("2.1", "import os; os._exit(1)"), FULL - 3),
     "an infinite generator": (answering("2.1", "return iter(int, 1)"), FULL - 3),
     "recursion without end": (answering("2.1", "return can_run(state, demand)"), FULL - 3),

@@ -1,6 +1,7 @@
 """What a lab's cells call, and what is kept from one day to the next."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +42,21 @@ def test_the_dots_of_a_prediction_are_asked_for(lab, tmp_path):
     _, predict, _ = lab
     assert repr(predict("2.1", margin=...)).startswith("…")
     assert not (tmp_path / FILE).exists()
+
+
+def test_a_word_is_no_prediction(lab, tmp_path):
+    _, predict, _ = lab
+    assert "A number, please" in repr(predict("2.1", margin="ten"))
+    assert not (tmp_path / FILE).exists()
+
+
+def test_a_cell_that_was_not_run_is_todo_and_no_name_error(monkeypatch, tmp_path):
+    names = {"thermal_margin": margin}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("IPython.get_ipython", lambda: SimpleNamespace(user_ns=names))
+    check, _, _ = open_lab("00-platform")
+    assert names["thermal_margin"] is margin
+    assert "1.1 is yours to write" in repr(check.e1_1(names["gpus_by_node"]))
 
 
 def test_a_failure_says_where_to_get_a_hint_and_the_second_is_stronger(lab):

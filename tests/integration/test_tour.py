@@ -12,7 +12,7 @@ def test_the_cluster_and_the_gpu_are_shown():
     for _, _, show in tour.STOPS[:2]:
         show(lambda value: said.append(str(value)))
     text = "\n".join(said)
-    assert "29.0 of 32 GPUs allocated" in text
+    assert "29 of 32 GPUs allocated" in text
     assert "train-7 waits" in text
     assert "software thermal slowdown" in text
 

@@ -109,7 +109,7 @@ def test_sixty_nodes_fit_on_a_screen():
 
 def test_a_map_of_nothing_is_a_map():
     empty = cluster_map(assign([], []))
-    assert empty.headline == "0.0 of 0 GPUs allocated"
+    assert empty.headline == "0 of 0 GPUs allocated"
     ET.fromstring(empty._repr_html_())
 
 
