@@ -131,10 +131,13 @@ def installed_bytes() -> int:
 
 
 def has_small_torch(base: list[str]) -> bool:
-    """True when PyTorch's own index answers: its CPU build is smaller by gigabytes than the general one."""
+    """True when PyTorch's own index answers: its CPU build is smaller by gigabytes than the general one.
+
+    It is asked as if torch were not there: for one that is, uv asks nobody.
+    """
     try:
         run(
-            [*base, "--torch-backend", "cpu", "--dry-run", "torch"],
+            [*base, "--torch-backend", "cpu", "--dry-run", "--reinstall-package", "torch", "torch"],
             cwd=REPOSITORY,
             env={"UV_HTTP_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"},
         )

@@ -66,6 +66,13 @@ def test_a_damaged_stamp_counts_as_none(uv: Path, content: str):
     assert module.installed() == {}
 
 
+def test_the_small_torch_is_asked_for_also_where_one_is_installed(uv: Path):
+    module.install("cpu", Silent())
+    probe, installation = (uv / "uv.log").read_text().splitlines()
+    assert "--dry-run --reinstall-package torch" in probe
+    assert "--torch-backend cpu" in installation
+
+
 def test_another_extra_or_pin_is_another_installation(uv: Path):
     module.install("cpu", Silent())
     assert json.loads((uv / "setup.json").read_text()) == module.stamp("cpu") != module.stamp("cuda")
