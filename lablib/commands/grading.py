@@ -151,6 +151,28 @@ def export(
 
 
 @app.command()
+def exercises() -> None:
+    """Show for every exercise what nothing, the library's answer and each known mistake earn, and its hint.
+
+    Example: lablib grading exercises
+    """
+    from lablib.grading.assignment import assignments
+    from lablib.grading.known import answers
+
+    console, wrong = Console(highlight=False), 0
+    for assignment in assignments().values():
+        table = Table(
+            "exercise", "answer", "points", "what the learner reads", title=assignment.name, box=None
+        )
+        for row in answers(assignment):
+            table.add_row(row.number, row.answer, f"{row.points:g} of {row.most:g}", row.sentence)
+            wrong += not row.as_it_should_be
+        console.print(table)
+    if wrong:
+        raise GradingError(f"{wrong} answers earn what they should not")
+
+
+@app.command()
 def attacks() -> None:
     """Try to cheat, break out and break down; each attack with its protection, and without it.
 

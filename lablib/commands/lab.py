@@ -15,16 +15,20 @@ Which = Annotated[str, typer.Argument(help="Number of the lab, such as 01.")]
 
 @app.command(name="list")
 def list_labs() -> None:
-    """List the labs, and what you have done of each.
+    """List the labs: what you have done of each, its marks, and the exercise that was hardest for you.
 
     Example: lablib lab list
     """
     from lablib.grading import copies
 
-    table = Table("lab", "title", "exercises passed", box=None, pad_edge=False)
+    table = Table("lab", "title", "exercises passed", "points", "hardest so far", box=None, pad_edge=False)
     for lab in copies.labs():
-        done = f"{len(lab.passed)} of {lab.exercises}" if lab.begun else "not begun"
-        table.add_row(lab.number, lab.title, done)
+        progress, most = lab.progress, sum(lab.points.values())
+        points = sum(lab.points.get(number, 0) for number in progress.passed)
+        hard = progress.hardest
+        tries = f"{hard}: {progress.failed.get(hard, 0)} failed checks, {progress.hints.get(hard, 0)} hints"
+        done = f"{len(progress.passed)} of {lab.exercises}" if lab.begun else "not begun"
+        table.add_row(lab.number, lab.title, done, f"{points} of {most}", tries if hard else "")
     Console().print(table)
 
 

@@ -181,7 +181,7 @@ def _graded(cell: NotebookNode, source: Path) -> tuple[str, str]:
             f"The check of {number} doesn't call check.e{number.replace('.', '_')}(...)", where=str(source)
         )
     points = _points(cell, source)
-    shown = f"# Graded: {number}, {points} point{'s' * (points != 1)}. Leave this cell as it is."
+    shown = f"# For graders: {number}, {points} point{'s' * (points != 1)}. Leave this cell as it is."
     hidden = (
         "### BEGIN HIDDEN TESTS\n"
         "from lablib.grading.notebook import grade\n\n"

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from lablib.errors import GradingError
 from lablib.grading.cases import exercises
-from lablib.grading.progress import FILE, Store
+from lablib.grading.progress import FILE, Progress, Store
 from lablib.settings import REPOSITORY
 
 
@@ -53,9 +54,20 @@ class Lab:
         return self.copy.exists()
 
     @property
-    def passed(self) -> tuple[str, ...]:
-        """Numbers of the exercises whose check has passed."""
-        return Store(self.copy.parent).read().passed
+    def progress(self) -> Progress:
+        """What the learner has done of it."""
+        return Store(self.copy.parent).read()
+
+    @property
+    def points(self) -> Mapping[str, int]:
+        """What each exercise is worth."""
+        cells = json.loads(self.released.read_text())["cells"]
+        graded = [cell["metadata"]["nbgrader"] for cell in cells if "nbgrader" in cell["metadata"]]
+        return {
+            each["grade_id"].removeprefix("grade-").replace("-", "."): each["points"]
+            for each in graded
+            if each["grade_id"].startswith("grade-")
+        }
 
 
 def labs(root: Path = REPOSITORY) -> tuple[Lab, ...]:

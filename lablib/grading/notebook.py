@@ -14,7 +14,7 @@ from typing import Any
 
 from lablib.errors import GradingError
 from lablib.grading.cases import exercises
-from lablib.grading.checks import Exercise, Passed, judge, judge_hidden
+from lablib.grading.checks import Exercise, Failed, Passed, judge, judge_hidden
 from lablib.grading.plain import shown
 from lablib.grading.progress import LedgerRow, Store
 from lablib.grading.views import View, of_hint, of_verdict
@@ -71,6 +71,8 @@ class Check:
         verdict = judge(exercise, answer, prediction)
         if isinstance(verdict, Passed):
             self._store.update(lambda progress: progress.passing(exercise.number))
+        elif isinstance(verdict, Failed):
+            self._store.update(lambda progress: progress.failing(exercise.number))
         return of_verdict(verdict, exercise)
 
     def hint(self, number: str) -> View:

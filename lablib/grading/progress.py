@@ -44,6 +44,8 @@ class Progress:
     """By exercise: how many hints were asked for."""
     ledger: Mapping[str, LedgerRow] = field(default_factory=dict)
     """By claim."""
+    failed: Mapping[str, int] = field(default_factory=dict)
+    """By exercise: how often its check failed."""
 
     def predict(self, number: str, values: Mapping[str, Any]) -> Progress:
         """With a prediction; a later one replaces it."""
@@ -52,6 +54,17 @@ class Progress:
     def passing(self, number: str) -> Progress:
         """With a passed exercise."""
         return self if number in self.passed else replace(self, passed=(*self.passed, number))
+
+    def failing(self, number: str) -> Progress:
+        """With one failed check more."""
+        return replace(self, failed={**self.failed, number: self.failed.get(number, 0) + 1})
+
+    @property
+    def hardest(self) -> str:
+        """The exercise that took most failed checks and hints; empty when none took any."""
+        numbers = self.failed.keys() | self.hints.keys()
+        tries = {number: self.failed.get(number, 0) + self.hints.get(number, 0) for number in numbers}
+        return max(sorted(tries), key=lambda number: tries[number], default="")
 
     def hinted(self, number: str) -> Progress:
         """With one hint more."""

@@ -323,7 +323,7 @@ predict("4.1", allocated_percent=..., stranded_gpus=...)
 
 # %% [markdown]
 # **Measure.** A real API server, the real kube-scheduler, sixty nodes. It takes about 15 seconds. Watch the map, and watch for
-# the first hatched box: a GPU that is not full and of no use to anybody.
+# the first orange stripes: room on a GPU that is of no use to anybody.
 
 # %%
 import numpy as np

@@ -58,7 +58,7 @@ def test_a_learner_gets_signature_docstring_and_a_raise(course):
     assert found["exercise-1-1"].source.splitlines()[2:] == [
         '    raise NotImplementedError("your turn: 1.1")'
     ]
-    assert found["grade-1-1"].source == "# Graded: 1.1, 3 points. Leave this cell as it is."
+    assert found["grade-1-1"].source == "# For graders: 1.1, 3 points. Leave this cell as it is."
     assert found["reflect-1-2"].source == "*Your answer here.*"
     assert "secret_result" not in text(release(source(course)))
 
@@ -166,14 +166,14 @@ def test_a_copy_is_taken_once_and_a_reset_keeps_it(course):
     assert take(lab) == ""
     assert lab.copy.read_text() == "mine"
     Store(lab.copy.parent).update(lambda progress: progress.passing("1.1"))
-    assert lab.passed == ("1.1",)
+    assert lab.progress.passed == ("1.1",)
 
     lab.released.write_text(lab.released.read_text() + "\n")
     assert "has changed since" in take(lab)
     first = reset(lab)
     assert (first / lab.copy.name).read_text() == "mine"
     assert lab.copy.read_text() == lab.released.read_text()
-    assert lab.passed == ()
+    assert lab.progress.passed == ()
     assert reset(lab) != first
     assert (lab.copy.parent / "box.svg").exists()
 

@@ -44,6 +44,17 @@ def test_the_dots_of_a_prediction_are_asked_for(lab, tmp_path):
     assert not (tmp_path / FILE).exists()
 
 
+def test_what_was_hard_is_known(lab, tmp_path):
+    check, _, _ = lab
+    assert Store(tmp_path).read().hardest == ""
+    check.e1_1(lambda client: {})
+    check.e2_1(lambda sample: 3)
+    check.hint("2.1")
+    check.e2_1(margin)
+    kept = Store(tmp_path).read()
+    assert (kept.hardest, kept.failed, kept.passed) == ("2.1", {"1.1": 1, "2.1": 1}, ("2.1",))
+
+
 def test_a_word_is_no_prediction(lab, tmp_path):
     _, predict, _ = lab
     assert "A number, please" in repr(predict("2.1", margin="ten"))

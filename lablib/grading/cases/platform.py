@@ -185,9 +185,7 @@ COUNTING: Final = Exercise(
 
 
 def _told(prediction: Mapping[str, Any], key: str) -> str:
-    return (
-        f" You predicted {prediction[key]}: compare with what the next cell measures." if prediction else ""
-    )
+    return f" You predicted {prediction[key]}: compare with what you measure next." if prediction else ""
 
 
 # 2.1
