@@ -40,6 +40,20 @@ def startup(quick: Quick = False, json_file: JsonFile = None) -> None:
     report(console, f"startup, median of {rounds}", rows, json_file)
 
 
+@app.command()
+def grading(quick: Quick = False, json_file: JsonFile = None) -> None:
+    """Mark twenty submissions of lab 01, beside stock nbgrader, on two cores.
+
+    Example: lablib bench grading --quick
+    """
+    from lablib.benchmarks.grading import measure
+
+    console = Console()
+    with console.status("") as spinner:
+        rows = measure(quick, lambda step: spinner.update(f"marking: {step}"))
+    report(console, f"grading, {'four' if quick else 'twenty'} submissions, two cores", rows, json_file)
+
+
 def report(console: Console, title: str, rows: Sequence[Row], json_file: Path | None) -> None:
     """Print the rows as a table, and write them where asked."""
     from lablib.benchmarks.rows import as_json

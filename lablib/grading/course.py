@@ -18,6 +18,7 @@ import os
 import secrets
 import shutil
 import sys
+import textwrap
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,8 @@ c.CourseDirectory.course_id = "platform-lab"
 c.CourseDirectory.root = str(Path(__file__).parent)
 c.CourseDirectory.db_url = "sqlite:///" + str(Path(__file__).parent / "gradebook.db")
 '''
+WIDTH: Final = 96
+"""Of a line of output, in characters."""
 MISSING: Final = "# This cell was not handed in."
 
 
@@ -217,7 +220,7 @@ def with_marks(
             name = str(nbgrader_of(cell)["grade_id"])
             cell.source = expected[name].source
             number = ".".join(name.split("-")[1:])
-            cell.outputs = [printed(marks.exercises[number].sentence)]
+            cell.outputs = [printed(textwrap.fill(marks.exercises[number].sentence, WIDTH))]
     result.metadata = assignment.released.metadata
     return result
 

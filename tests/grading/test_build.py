@@ -148,7 +148,7 @@ def test_a_clean_lab_has_no_problems(course):
         (edit("c000", "link](box.svg)", "link](gone.ipynb)"), "dead link: gone.ipynb"),
         (edit("c000", "![A box with one pod in it]", "![]"), "no text alternative"),
         (edit("c000", "# 07", '<img src="box.svg">'), "an image as HTML"),
-        (edit("grade-1-1", "Graded", "### BEGIN HIDDEN TESTS"), "BEGIN HIDDEN TESTS is there"),
+        (edit("grade-1-1", "For graders", "### BEGIN HIDDEN TESTS"), "BEGIN HIDDEN TESTS is there"),
         (lambda notebook: cells(notebook)["c001"].update(execution_count=1), "has an output"),
         (lambda notebook: cells(notebook)["c001"].update(id="c000"), "is there 2 times"),
     ],
