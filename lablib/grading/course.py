@@ -112,9 +112,7 @@ class Course:
             ("submitted", notebook),
             ("autograded", with_marks(assignment, notebook, execution, marks)),
         ):
-            path = self.folder / step / marks.student / marks.lab / f"{marks.lab}.ipynb"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(content))
+            path = place(self.folder / step / marks.student, assignment, content)
             (path.parent / "timestamp.txt").write_text(f"{marks.modified:%Y-%m-%d %H:%M:%S} UTC")
         with self.gradebook() as gradebook:
             record(gradebook, marks)
