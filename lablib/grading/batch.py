@@ -81,7 +81,5 @@ def grade(
                     yield Graded(marks)
         except BaseException:
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in psutil.Process().children(recursive=True):
-                child.kill()
+            pool.shutdown(cancel_futures=True)
             raise

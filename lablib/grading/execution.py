@@ -49,7 +49,7 @@ def execute(
     protections: Protections | None = None,
     stop: Event | None = None,
 ) -> Execution:
-    """Run a job to its end, whatever is in it; once `stop` is set no further run begins."""
+    """Run a job to its end, whatever is in it; or until `stop` is set."""
     limits, protections = limits or Limits(), protections or Protections()
     found, started = Execution(), time.monotonic()
     while found.runs < MOST_RUNS and not (stop and stop.is_set()):
@@ -59,7 +59,7 @@ def execute(
             break
         found.runs += 1
         run = _Run(found, without(job, found.lost), replace(limits, total_seconds=left))
-        if run.complete(protections):
+        if run.complete(protections, stop):
             break
     found.seconds = time.monotonic() - started
     return found
@@ -84,9 +84,9 @@ class _Run:
     doing: str = "start"
     output: bytes = b""
 
-    def complete(self, protections: Protections) -> bool:
+    def complete(self, protections: Protections, stop: Event | None) -> bool:
         """Run it; False when something ended the process, which is noted."""
-        with Sandbox(self.job.text(), self.limits, protections) as sandbox:
+        with Sandbox(self.job.text(), self.limits, protections, stop) as sandbox:
             sandbox.deadline = time.monotonic() + START_SECONDS
             for event in sandbox.events():
                 match event:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from threading import Event as Flag
 from typing import Final, Self
 
 import psutil
@@ -137,6 +138,8 @@ class Sandbox:
     protections: Protections = field(default_factory=Protections)
     process: subprocess.Popen[bytes] = field(init=False)
     started: float = field(init=False)
+    stop: Flag | None = None
+    """Once it is set, the run ends."""
     deadline: float | None = None
     """On the monotonic clock: when what it does now must have ended."""
 
@@ -216,6 +219,8 @@ class Sandbox:
     def _excess(self, pending_bytes: int) -> str:
         """What it has too much of, in words; empty when all is well."""
         now = time.monotonic()
+        if self.stop and self.stop.is_set():
+            return "grading was interrupted"
         if pending_bytes > LINE_BYTES:
             return "it sent too much"
         if now - self.started > self.limits.total_seconds:

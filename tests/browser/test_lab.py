@@ -33,7 +33,8 @@ def address(tmp_path):
         "copies.take(lab); serve(lab.copy, port=0, browser=False)\n"
     )
     command = [sys.executable, "-c", serve, str(tmp_path / lab.name / lab.copy.name)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    env = {**os.environ, "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as server:
         try:
             line = server.stdout.readline()
             yield re.search(r"http://\S+", line)[0]

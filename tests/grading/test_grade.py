@@ -2,6 +2,7 @@
 
 import copy
 import json
+import subprocess
 
 import nbformat
 import psutil
@@ -208,16 +209,18 @@ def test_after_an_interruption_the_rest_is_done(graded, course):
     assert {each.marks.points for each in again if not each.again} == {FULL}
 
 
-def test_an_interruption_ends_what_runs(course, graded, tmp_path):
+def test_an_interruption_ends_what_runs_and_nothing_else(course, graded, tmp_path):
     other = Course(tmp_path / "other")
     other.prepare([LAB])
     running = batch.grade(other, {LAB.name: LAB}, submissions(course), 2, LIMITS)
-    next(running)
-    with pytest.raises(KeyboardInterrupt):
-        running.throw(KeyboardInterrupt())
-    assert [
-        each for each in psutil.Process().children(recursive=True) if "confine" in " ".join(each.cmdline())
-    ] == []
+    others = [each.pid for each in psutil.Process().children() if "python" in each.name()]
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        next(running)
+        with pytest.raises(KeyboardInterrupt):
+            running.throw(KeyboardInterrupt())
+        assert [each.pid for each in psutil.Process().children() if "python" in each.name()] == others
+        assert bystander.poll() is None
+        bystander.kill()
 
 
 def test_a_persons_marks_stay_and_reach_the_table(graded, course, tmp_path):
