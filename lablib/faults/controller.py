@@ -94,7 +94,7 @@ class LocalRay:
             raise SetupError(f"Ray can't be imported: {error}", remedy="Run: make setup") from error
         if ray.is_initialized():
             raise LabError("Ray runs in this process already", remedy="End it first: ray.shutdown()")
-        self._say("Ray starts: 5 to 15 s")
+        self._say("Ray starts: 5 to 20 s")
         # A short path: Ray's sockets lie in it, and a socket's path may have 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         try:

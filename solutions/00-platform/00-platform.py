@@ -201,13 +201,13 @@ with open_telemetry() as telemetry:
     for device in range(telemetry.count()):
         sample = telemetry.sample(device)
         print(f"  {sample.model}: {sample.temperature_celsius} degrees,", end=" ")
-        print(f"slows down at {sample.max_operating_celsius}")
+        print(f"{sample.clock_mhz} MHz")
 
 # %% [markdown]
 # ### 2.1 How far is it from slowing down?
 #
-# A temperature alone says little. 84 degrees: is that bad? For an A100 it is one degree before the driver
-# takes clocks away. For a T4 there are five to go.
+# A temperature alone says little. 84 degrees: is that bad? It depends on the GPU. Each model has a temperature
+# of its own, from which on the driver takes clocks away.
 #
 # **Predict.** An H100 starts to slow down at 87 degrees. It is at 70 now. What margin has it?
 
@@ -259,7 +259,7 @@ from lablib.gpu.nvml import nvml
 from lablib.plots.charts import lines
 
 margin = check.best("2.1", thermal_margin)
-names, seconds = ["A100-80", "H100", "T4"], list(range(0, 181, 5))
+names, seconds = ["A100-80", "H100", "T4"], list(range(181))
 gpus = [
     SimulatedGpu(name, [Change(10, utilization=1.0)], ambient_celsius=58)
     for name in names
@@ -270,7 +270,7 @@ with SimulatedDriver(gpus, clock), nvml() as telemetry:
     for _ in seconds:
         for device, name in enumerate(names):
             samples[name].append(telemetry.sample(device))
-        clock.sleep(5)
+        clock.sleep(1)
 
 lines(
     seconds,
@@ -340,7 +340,7 @@ print(story)
 # cache. It keeps them in blocks, like pages of memory, and hands those out one at a time.
 #
 # Here is a real engine on a tiny model with random weights. It talks nonsense at full speed, and its block
-# table is open. It starts in about 20 seconds; most of that is the import.
+# table is open. It has 24 blocks and keeps one for itself. It starts in about 20 seconds; most of that is the import.
 
 # %%
 from lablib.paging.probe import TinyEngine

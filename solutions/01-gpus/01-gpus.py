@@ -134,7 +134,7 @@ _ = small.down()
 # ### 2.1 Can it run here?
 #
 # **Predict.** A node has two GPUs, with 600 milli left on each. A pod wants one whole GPU: 1000. Does it fit?
-# Write 1 for yes and 0 for no. And what does the count say?
+# Write 1 for yes and 0 for no.
 
 # %%
 predict("2.1", fits=...)
